@@ -1,0 +1,51 @@
+# Few targets; each says in one line what it is for (make help).
+PYTHON ?= python3
+SEEDS ?= 20
+CONFIG ?=
+PY := .venv/bin/python
+SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
+
+.PHONY: help setup build run test c-test fuzz drill lint clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.built ## build .venv with the product installed; runs nothing
+
+.venv/.installed: requirements.lock
+	@sh scripts/ensure-system.sh $(PYTHON)
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.built: .venv/.installed $(SOURCES)
+	$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+build: .venv/.installed ## compile the C extension again
+	$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch .venv/.built
+
+run: setup ## trade on the paper venue until Ctrl-C
+	@exec .venv/bin/aegis up $(if $(CONFIG),--config $(CONFIG))
+
+test: setup ## every test, C and sanitizers included; counts what was skipped
+	$(PY) -m pytest
+
+c-test: setup ## the C tests alone, under their sanitizers
+	$(PY) -m pytest tests/c
+
+fuzz: setup ## 5 million inputs through the frame reader
+	$(PY) tests/c/fuzz.py
+
+drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
+	$(PY) tests/drill.py --seeds $(SEEDS)
+
+lint: setup ## style, types and import law
+	$(PY) -m ruff check aegis tests
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+clean: ## remove what was built
+	rm -rf .venv build *.egg-info aegis/native/*.so aegis/native/*.o
