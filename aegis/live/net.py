@@ -17,6 +17,7 @@ from typing import Protocol as Shape
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import WebSocketException
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
@@ -62,6 +63,7 @@ class Link(asyncio.BufferedProtocol):
         self.opened: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[str] = loop.create_future()
         self.heard_ns, self.bytes_in = 0, 0
+        self._pongs: dict[bytes, asyncio.Future[None]] = {}
         self._head, self._room = b"", bytearray(HANDSHAKE_BYTES)
         self._view: memoryview | None = None
         self._transport: asyncio.Transport | None = None
@@ -116,14 +118,20 @@ class Link(asyncio.BufferedProtocol):
         rest, self._head, self._room = self._head[cut:], b"", bytearray()
         if not self.opened.done():
             self.opened.set_result(None)
-        while rest and not self.closed.done():
-            self._view = self._pump.buffer()
-            n = min(len(rest), len(self._view))
-            self._view[:n] = rest[:n]
-            rest = rest[n:]
-            self._take(n)
+        self.replay(rest, self.heard_ns)
 
     # -- data and control
+
+    def replay(self, data: bytes, recv_ns: int) -> None:
+        """Give bytes that were read earlier, at `recv_ns`, to the pump."""
+        self.heard_ns = recv_ns
+        at = 0
+        while at < len(data) and not self.closed.done():
+            self._view = self._pump.buffer()
+            n = min(len(data) - at, len(self._view))
+            self._view[:n] = data[at : at + n]
+            at += n
+            self._take(n)
 
     def _take(self, n: int) -> None:
         """Give `n` fresh bytes to the pump and act on what it hands back."""
@@ -143,7 +151,11 @@ class Link(asyncio.BufferedProtocol):
     def _control(self, raw: bytes) -> None:
         """Ping, pong and close are the library's business."""
         self._ws.receive_data(raw)
-        self._ws.events_received()
+        for event in self._ws.events_received():
+            if isinstance(event, Frame) and event.opcode is Opcode.PONG:
+                waiter = self._pongs.pop(bytes(event.data), None)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(None)
         self._flush()
         if self._ws.state in (State.CLOSING, State.CLOSED):
             self._finish(f"closed by venue: {self._ws.close_code} {self._ws.close_reason or ''}".rstrip())
@@ -160,11 +172,30 @@ class Link(asyncio.BufferedProtocol):
         self._ws.send_text(body)
         self._flush()
 
-    def ping(self) -> None:
+    def use(self, pump: Pump) -> None:
+        """Give what comes from now on to another pump (frames must not be cut between the two)."""
+        self._pump = pump
+
+    def ping(self, payload: bytes = b"aegis") -> None:
         """Ask for a pong; any byte back moves `heard_ns`."""
         if not self.closed.done() and self._ws.state is State.OPEN:
-            self._ws.send_ping(b"aegis")
+            self._ws.send_ping(payload)
             self._flush()
+
+    async def drained(self, timeout_s: float) -> bool:
+        """
+        Wait until the venue answered a ping sent now: everything it wrote here before that ping has been taken.
+
+        Returns:
+            False when the connection ended or `timeout_s` passed first.
+        """
+        payload = b"drain%d" % self._now_ns()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pongs[payload] = waiter
+        self.ping(payload)
+        await asyncio.wait({waiter, self.closed}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        self._pongs.pop(payload, None)
+        return waiter.done()
 
     def close(self, reason: str = "closed by us") -> None:
         """Say goodbye and drop the connection without waiting for the answer."""

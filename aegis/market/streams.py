@@ -26,7 +26,11 @@ PUBLIC_KINDS = frozenset({"bookTicker", "depth", "depth5", "depth10", "depth20",
 STRICT_KINDS = frozenset({"bookTicker", "depth", "depth5", "depth10", "depth20", "markPrice", "kline"})
 SPACING_NS = NS // (CLIENT_MESSAGES_PER_S - 1)  # one message a second is left for pongs
 _NAME_ON_WIRE = re.compile(rb'"stream"\s*:\s*"((?:[^"\\]|\\.){1,240})"')
-_TAIL_BYTES = 280  # longer than a wrapped stream name, so that a split name is found in the next read
+_ANSWER_ON_WIRE = re.compile(
+    rb'\{\s*"result"\s*:\s*null\s*,\s*"id"\s*:\s*(\d+)\s*\}|\{\s*"id"\s*:\s*(\d+)\s*,\s*"result"\s*:\s*null\s*\}'
+)
+_START_ON_WIRE = re.compile(rb'"stream"\s*:\s*"((?:[^"\\]|\\.){1,240})"\s*,\s*"data"\s*:\s*([^}]{160}|[^}]{1,159}\})')
+_TAIL_BYTES = 480  # longer than name and beginning of a frame, so that what is split is found in the next read
 
 
 class Route(Enum):
@@ -119,13 +123,22 @@ class Pacer:
 
 
 class Sniffer:
-    """Finds stream names in raw server bytes of combined frames, however the bytes are cut."""
+    """
+    Finds stream names and acknowledgements in raw server bytes, however the bytes are cut.
 
-    def __init__(self) -> None:
+    For the first seconds of a connection and for rotations only: it tells which streams *this* socket shows, before
+    or beside the pump. With `prints` it keeps, for each stream, hashes of its frames' beginnings (ids and times stand
+    there), so that two sockets can be compared without decoding.
+    """
+
+    def __init__(self, *, prints: bool = False) -> None:
         self._tail = b""
+        self._with_prints = prints
+        self.prints: dict[bytes, set[int]] = {}
+        self.firsts: dict[bytes, int] = {}
 
-    def feed(self, data: bytes | memoryview) -> set[str]:
-        """Names whose wrapper is in `data` (joined with the end of what came before)."""
+    def feed(self, data: bytes | memoryview) -> tuple[set[str], set[int]]:
+        """Stream names and acknowledged request ids in `data` (joined with the end of what came before)."""
         joined = self._tail + bytes(data)
         self._tail = joined[-_TAIL_BYTES:]
         names = set()
@@ -134,7 +147,16 @@ class Sniffer:
                 names.add(json.loads(b'"' + raw + b'"'))
             except ValueError:  # bytes that only look like a name: the pump judges frames, not this
                 continue
-        return names
+        if self._with_prints:
+            for name, start in _START_ON_WIRE.findall(joined):
+                mark = hash(start)
+                self.prints.setdefault(name, set()).add(mark)
+                self.firsts.setdefault(name, mark)
+        return names, {int(a or b) for a, b in _ANSWER_ON_WIRE.findall(joined)}
+
+    def overlaps(self, later: Sniffer) -> bool:
+        """Whether this socket has shown the first frame that `later` showed, for each of its streams."""
+        return all(first in self.prints.get(name, ()) for name, first in later.firsts.items())
 
 
 class StreamState(IntEnum):
@@ -271,6 +293,10 @@ class Trust:
     def covers(self, streams: Iterable[str]) -> bool:
         """Whether this connection has shown a frame of each strict stream in `streams`."""
         return all(self.state.get(s) in ALIVE for s in streams if is_strict(s))
+
+    def settled(self) -> bool:
+        """Whether every stream has been acknowledged or has spoken (a refused one never will)."""
+        return all(state not in (S.WANTED, S.ASKED) for state in self.state.values())
 
     def alive(self) -> set[str]:
         """Streams that are LIVE now."""

@@ -64,10 +64,12 @@ def test_sniffer_finds_names_in_any_cut() -> None:
     """Whole or split at every byte, each name is found; escaped names are decoded."""
     wire = b'\x81\x7e{"stream":"btcusdt@trade","data":{}}xx{"stream":"\\u725b\\u6765usdt@bookTicker","data":{}}'
     want = {"btcusdt@trade", "牛来usdt@bookTicker"}
-    assert Sniffer().feed(wire) == want
+    wire += b'..{"result":null,"id":41}{"id":42, "result":null}'
+    assert Sniffer().feed(wire) == (want, {41, 42})
     for at in range(len(wire)):
         sniffer = Sniffer()
-        assert sniffer.feed(wire[:at]) | sniffer.feed(wire[at:]) == want
+        first, then = sniffer.feed(wire[:at]), sniffer.feed(wire[at:])
+        assert (first[0] | then[0], first[1] | then[1]) == (want, {41, 42})
 
 
 STRICT, QUIET = "a@bookTicker", "a@trade"

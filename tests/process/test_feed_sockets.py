@@ -1,0 +1,295 @@
+"""Laws of the feed's sockets against a small WebSocket server, with a pump written in Python."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from aegis.errors import Unreachable
+from aegis.live.feed_sockets import Backoff, Socket, Timing
+from aegis.live.net import open_link
+from aegis.market.streams import Route, SocketPlan, route_of
+
+DEADLINE_S = 10.0
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for a condition, with a deadline."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class PyPump:
+    """Frames in, (stream, data) out: small and slow, for unfragmented server frames."""
+
+    def __init__(self, take: Callable[[str, dict[str, Any]], None]) -> None:
+        self._take, self._bytes, self._room = take, b"", bytearray(777)
+
+    def buffer(self) -> memoryview:
+        return memoryview(self._room)
+
+    def consume(self, n: int, recv_ns: int) -> list[tuple[str, bytes]]:
+        assert recv_ns > 0
+        self._bytes += bytes(self._room[:n])
+        events: list[tuple[str, bytes]] = []
+        while len(self._bytes) >= 2:
+            size, at = self._bytes[1] & 127, 2
+            if size == 126:
+                size, at = int.from_bytes(self._bytes[2:4], "big"), 4
+            elif size == 127:
+                size, at = int.from_bytes(self._bytes[2:10], "big"), 10
+            if len(self._bytes) < at + size:
+                break
+            raw, self._bytes = self._bytes[: at + size], self._bytes[at + size :]
+            if raw[0] & 8:
+                events.append(("control", raw))
+                continue
+            body = json.loads(raw[at:])
+            if "stream" in body:
+                self._take(body["stream"], body["data"])
+            else:
+                events.append(("text", raw[at:]))
+        return events
+
+
+class FakeHub:
+    """A Hub that remembers what it was told."""
+
+    def __init__(self, port: int, timing: Timing) -> None:
+        self.stream_url, self.timing = f"ws://127.0.0.1:{port}", timing
+        self.now_ns, self.mono_ns = time.time_ns, time.monotonic_ns
+        self.taken: dict[str, list[int]] = defaultdict(list)
+        self.counts: dict[str, int] = defaultdict(int)
+        self.said: list[str] = []
+        self.gaps: list[str] = []
+
+    def new_pump(self) -> PyPump:
+        return PyPump(self._take)
+
+    def _take(self, stream: str, data: dict[str, Any]) -> None:
+        ids = self.taken[stream]
+        if not ids or data["n"] > ids[-1]:
+            ids.append(data["n"])
+
+    def evidence(self, stream: str) -> int:
+        return len(self.taken[stream])
+
+    def count(self, name: str, n: int = 1) -> None:
+        self.counts[name] += n
+
+    def say(self, level: str, event: str, **facts: object) -> None:
+        self.said.append(event)
+
+    def lost(self, plan: SocketPlan) -> object:
+        self.gaps.append("lost")
+        return "mark"
+
+    def back(self, plan: SocketPlan, mark: object, settled: Callable[[], bool]) -> None:
+        assert mark == "mark"
+        self.gaps.append("back")
+
+
+class Venue:
+    """Streams numbers under every subscribed name; a name on the wrong route is acknowledged and silent."""
+
+    def __init__(self) -> None:
+        self.server: Server
+        self.subscribers: dict[ServerConnection, set[str]] = {}
+        self.number, self.muted, self.messages = 0, set[str](), list[tuple[float, int]]()
+        self.slow: Callable[[ServerConnection], bool] = lambda _: False
+        self._backlog: dict[ServerConnection, list[str]] = defaultdict(list)
+
+    @property
+    def port(self) -> int:
+        return next(iter(self.server.sockets)).getsockname()[1]
+
+    async def handle(self, ws: ServerConnection) -> None:
+        assert ws.request is not None
+        route = Route(ws.request.path.split("/")[1])
+        self.subscribers[ws] = set()
+        await ws.send(json.dumps({"result": None, "id": 999}))  # shares a segment with the handshake response
+        try:
+            async for text in ws:
+                body = json.loads(text)
+                self.messages.append((time.monotonic(), len(body["params"])))
+                await ws.send(json.dumps({"result": None, "id": body["id"]}))
+                self.subscribers[ws] |= {s for s in body["params"] if route_of(s) is route}
+        except Exception:  # noqa: BLE001  the client went away
+            pass
+        finally:
+            self.subscribers.pop(ws, None)
+
+    async def stream(self) -> None:
+        while True:
+            self.number += 1
+            for ws, names in list(self.subscribers.items()):
+                texts = [json.dumps({"stream": s, "data": {"n": self.number}}) for s in names - self.muted]
+                self._backlog[ws] += texts
+                if self.slow(ws) and len(self._backlog[ws]) < 60 * len(texts):
+                    continue  # this connection lags: its frames leave later, in bursts
+                with contextlib.suppress(Exception):
+                    for text in self._backlog.pop(ws):
+                        await ws.send(text)
+            await asyncio.sleep(0.002)
+
+
+@contextlib.asynccontextmanager
+async def venue() -> AsyncIterator[Venue]:
+    it = Venue()
+    async with serve(it.handle, "127.0.0.1", 0, compression=None) as it.server:
+        task = asyncio.create_task(it.stream())
+        yield it
+        task.cancel()
+
+
+def timing(**changes: float) -> Timing:
+    base = {"first_frame_s": 3.0, "stale_s": 5.0, "rotate_s": 3600.0, "reconnect_min_s": 0.01, "reconnect_max_s": 0.1}
+    return Timing(**{**base, **changes})
+
+
+def play(scene: Callable[[Venue], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        async with venue() as it:
+            await scene(it)
+
+    asyncio.run(whole())
+
+
+@contextlib.asynccontextmanager
+async def running(socket: Socket) -> AsyncIterator[None]:
+    task = asyncio.create_task(socket.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+NAMES = ("a@bookTicker", "b@depth@100ms", "c@trade")
+
+
+def continuous(ids: list[int]) -> bool:
+    return ids == list(range(ids[0], ids[-1] + 1))
+
+
+def test_rotation_under_load_loses_nothing_even_when_the_old_socket_lags() -> None:
+    """Several rotations, the older connection always behind: every stream's numbers stay without a hole."""
+
+    async def scene(it: Venue) -> None:
+        hub = FakeHub(it.port, timing(rotate_s=0.4))
+        it.slow = lambda ws: ws is next(iter(it.subscribers))
+        async with running(Socket(hub, SocketPlan(Route.PUBLIC, NAMES))):
+            await until(lambda: hub.counts["rotations"] >= 4)
+        assert all(continuous(hub.taken[name]) for name in NAMES)
+        assert hub.gaps == [] and hub.counts["reconnects"] == 0
+
+    play(scene)
+
+
+def test_a_stream_on_the_wrong_route_is_noticed() -> None:
+    """Acknowledged and silent: alarm after the first-frame deadline, one more try, alarm again; no reconnect."""
+
+    async def scene(it: Venue) -> None:
+        hub = FakeHub(it.port, timing(first_frame_s=0.3))
+        async with running(Socket(hub, SocketPlan(Route.PUBLIC, ("a@bookTicker", "a@markPrice@1s")))):
+            await until(lambda: hub.counts["streams_dead"] == 2)
+            assert len(it.messages) == 2 and it.messages[1][1] == 1
+        assert "no first frame" in hub.said and hub.counts["reconnects"] == 0
+
+    play(scene)
+
+
+def test_a_lost_socket_comes_back_and_reports_its_gap_once() -> None:
+    """Server drop: lost, then back, in this order; streams live again."""
+
+    async def scene(it: Venue) -> None:
+        hub = FakeHub(it.port, timing())
+        async with running(Socket(hub, SocketPlan(Route.PUBLIC, NAMES))):
+            await until(lambda: hub.taken["c@trade"])
+            await next(iter(it.subscribers)).close()
+            await until(lambda: hub.gaps == ["lost", "back"])
+            seen = len(hub.taken["c@trade"])
+            await until(lambda: len(hub.taken["c@trade"]) > seen)
+        assert hub.counts["reconnects"] == 1
+
+    play(scene)
+
+
+def test_one_silent_stream_rotates_and_a_silent_socket_reconnects() -> None:
+    """Staleness of one strict stream costs no gap; silence of the whole socket does."""
+
+    async def scene(it: Venue) -> None:
+        hub = FakeHub(it.port, timing(stale_s=0.5, first_frame_s=0.5))
+        async with running(Socket(hub, SocketPlan(Route.PUBLIC, NAMES))):
+            await until(lambda: all(hub.taken[n] for n in NAMES))
+            it.muted.add(NAMES[0])
+            await until(lambda: hub.counts["rotations"] == 1)
+            assert hub.counts["streams_stale"] == 1 and hub.gaps == []
+            it.muted |= set(NAMES)
+            await until(lambda: hub.counts["sockets_stale"] >= 1)
+            await until(lambda: "lost" in hub.gaps)
+
+    play(scene)
+
+
+def test_subscriptions_are_paced() -> None:
+    """1000 names go out as five messages, never more than five in a second."""
+
+    async def scene(it: Venue) -> None:
+        hub = FakeHub(it.port, timing(first_frame_s=8.0))
+        names = tuple(f"s{i}@trade" for i in range(1000))
+        async with running(Socket(hub, SocketPlan(Route.PUBLIC, names))):
+            await until(lambda: len(it.messages) == 5)
+        times = [at for at, _ in it.messages]
+        assert [n for _, n in it.messages] == [200] * 5
+        assert all(b - a > 0.19 for a, b in zip(times, times[1:], strict=False))
+
+    play(scene)
+
+
+def test_ping_is_answered_and_a_refused_handshake_is_unreachable() -> None:
+    """The venue's ping gets its pong; HTTP instead of WebSocket is a clean failure."""
+
+    async def scene(it: Venue) -> None:
+        hub = FakeHub(it.port, timing())
+        async with running(Socket(hub, SocketPlan(Route.PUBLIC, NAMES))):
+            await until(lambda: it.subscribers)
+            await asyncio.wait_for(await next(iter(it.subscribers)).ping(b"abc"), DEADLINE_S)
+
+    play(scene)
+
+    async def refused() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unreachable, match="403"):
+            await open_link(f"ws://127.0.0.1:{port}/x", PyPump(lambda *_: None), time.time_ns, lambda *_: None)
+        server.close()
+        with pytest.raises(Unreachable):
+            await open_link(f"ws://127.0.0.1:{port}/x", PyPump(lambda *_: None), time.time_ns, lambda *_: None)
+
+    asyncio.run(refused())
+
+
+def test_backoff_is_capped_and_jittered() -> None:
+    """Never above the cap, never below half of the step, and not always the same."""
+    backoff = Backoff(0.2, 30.0)
+    waits = [backoff.next() for _ in range(40)]
+    assert max(waits) <= 30.0 and min(waits) >= 0.1 and len(set(waits[10:])) > 1
+    backoff.reset()
+    assert backoff.next() <= 0.2
