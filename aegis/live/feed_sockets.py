@@ -183,9 +183,8 @@ class Conn:
         """Move first frames and ages from the pump's records into `trust`."""
         if self.held is not None:
             return
-        if self.sniffer.prints:
-            pass  # a rotation compares frames
-        elif self.link.tap is not None and not any(is_strict(s) for s in self.trust.waiting()):
+        comparing = self.sniffer.with_prints
+        if self.link.tap is not None and not comparing and not any(is_strict(s) for s in self.trust.waiting()):
             self.link.tap = None  # every judged stream has spoken; from now on the pump's own times do
         now_ns = self.hub.mono_ns()
         for stream, state in self.trust.state.items():

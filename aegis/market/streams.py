@@ -133,7 +133,7 @@ class Sniffer:
 
     def __init__(self, *, prints: bool = False) -> None:
         self._tail = b""
-        self._with_prints = prints
+        self.with_prints = prints
         self.prints: dict[bytes, set[int]] = {}
         self.firsts: dict[bytes, int] = {}
 
@@ -147,7 +147,7 @@ class Sniffer:
                 names.add(json.loads(b'"' + raw + b'"'))
             except ValueError:  # bytes that only look like a name: the pump judges frames, not this
                 continue
-        if self._with_prints:
+        if self.with_prints:
             for name, start in _START_ON_WIRE.findall(joined):
                 mark = hash(start)
                 self.prints.setdefault(name, set()).add(mark)
