@@ -76,10 +76,10 @@ class Hub(Protocol):
         """One log line."""
 
     def lost(self, plan: SocketPlan) -> object:
-        """A connection ended unbridged: remember what its streams had delivered."""
+        """A connection ended unbridged: reset its books, remember what its streams had delivered."""
 
     def back(self, plan: SocketPlan, mark: object, settled: Callable[[], bool]) -> None:
-        """The replacement has asked for its streams: reset books; once `settled()`, fetch what was missed."""
+        """The replacement has asked for its streams: once `settled()`, fetch what was missed."""
 
 
 class Backoff:
