@@ -18,7 +18,7 @@ from aegis.config import Config
 from aegis.errors import AegisError, ConfigError, Machine, Venue
 from aegis.live import keys, log
 from aegis.live.clock import Clock
-from aegis.live.feed_books import SNAPSHOT_WEIGHT, Books, Budget
+from aegis.live.feed_books import Books, Budget
 from aegis.live.feed_fill import Filler, Gap, Marks
 from aegis.live.feed_private import Private
 from aegis.live.feed_rest import AGG_WEIGHT, HISTORY_WEIGHT, TRADES_WEIGHT, agg_trades, choose, depth, levels, trades
@@ -30,7 +30,6 @@ from aegis.live.rest import Rest
 from aegis.market.streams import SocketPlan, StreamState, socket_plans, stream_names
 from aegis.messages import Rules
 from aegis.native import abi
-from aegis.units import Num
 from aegis.venue.report import decode_user_event
 from aegis.venue.rules import parse_exchange_info
 
@@ -46,7 +45,9 @@ class Feed:
 
     def __init__(self, config: Config, rest: Rest, shared: Shared, rules: list[Rules], clock: Clock) -> None:
         feed = config.feed
-        self.timing = Timing(feed.first_frame_s, feed.stale_s, feed.rotate_s, feed.reconnect_min_s, feed.reconnect_max_s)
+        self.timing = Timing(
+            feed.first_frame_s, feed.stale_s, feed.rotate_s, feed.reconnect_min_s, feed.reconnect_max_s
+        )
         self.stream_url = config.venue.stream_url
         self.now_ns, self.mono_ns = clock.now_ns, clock.mono_ns
         self._rest, self.shared, self._log = rest, shared, log.get("feed")
@@ -86,12 +87,14 @@ class Feed:
             cell = self.shared.cell(stream)
             if cell and cell[0] in wanted:
                 wanted[cell[0]].add(cell[1])
-        depths = [s.partition("@")[0] for s in plan.streams if (cell := self.shared.cell(s)) and cell[0] == abi.KIND_DEPTH]
+        depths = [
+            s.partition("@")[0] for s in plan.streams if (cell := self.shared.cell(s)) and cell[0] == abi.KIND_DEPTH
+        ]
         if depths:
             self.shared.reset_books(depths)
         return self.marks.open_gap(wanted)
 
-    def back(self, plan: SocketPlan, mark: object, settled: Callable[[], bool]) -> None:
+    def back(self, _plan: SocketPlan, mark: object, settled: Callable[[], bool]) -> None:
         """The replacement has asked for its streams: fetch the trades that were missed."""
         assert isinstance(mark, Gap)
         if self._gap_fill:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+import msgspec
+
 from aegis.errors import AegisError, BadMessage, Unreachable
 from aegis.live.feed_sockets import Backoff, Timing
 from aegis.live.net import Link, Pump, open_link
@@ -137,7 +139,7 @@ class Private:
         """One user event."""
         try:
             for message in self._decode(body):
-                self._publish(message)
+                self._publish(msgspec.structs.replace(message, recv_ns=recv_ns))
                 self.hub.count("user_events")
         except AegisError as exc:
             self.hub.count("user_events_bad")

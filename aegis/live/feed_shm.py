@@ -77,7 +77,9 @@ class Shared:
         self.booked = {name for name, _, _ in listed[:books_max]}
         self._lower = {ascii_lower(name): name for name in self.index}
         self._cells = {
-            (ascii_lower(name), kind): (code, index) for name, index in self.index.items() for kind, code in KINDS.items()
+            (ascii_lower(name), kind): (code, index)
+            for name, index in self.index.items()
+            for kind, code in KINDS.items()
         }
 
     def cell(self, stream: str) -> tuple[int, int] | None:

@@ -78,7 +78,7 @@ class Hub(Protocol):
     def lost(self, plan: SocketPlan) -> object:
         """A connection ended unbridged: reset its books, remember what its streams had delivered."""
 
-    def back(self, plan: SocketPlan, mark: object, settled: Callable[[], bool]) -> None:
+    def back(self, _plan: SocketPlan, mark: object, settled: Callable[[], bool]) -> None:
         """The replacement has asked for its streams: once `settled()`, fetch what was missed."""
 
 
@@ -90,9 +90,9 @@ class Backoff:
 
     def next(self) -> float:
         """Half to whole of a doubling time, at most `most_s`."""
-        ceiling = min(self._most_s, self._least_s * 2**self._step)
+        ceiling: float = min(self._most_s, self._least_s * 2**self._step)
         self._step = min(self._step + 1, 16)
-        return ceiling * (0.5 + random.random() / 2)  # noqa: S311  spreads load, hides nothing
+        return ceiling * (0.5 + random.random() / 2)
 
     def reset(self) -> None:
         """A connection has proven itself."""
@@ -111,7 +111,7 @@ class HeldPump:
         """Room for the next read."""
         return memoryview(self._room)
 
-    def consume(self, n: int, recv_ns: int) -> Sequence[tuple[str, bytes | str]]:
+    def consume(self, n: int, recv_ns: int) -> Sequence[tuple[str, Any]]:
         """Keep `n` bytes; too many at once is "bad"."""
         self._chunks.append((bytes(self._room[:n]), recv_ns))
         self.bytes_held += n
@@ -211,7 +211,7 @@ class Conn:
         for request_id in answers:
             self.trust.answered(request_id, ok=True)
 
-    def _text(self, body: bytes, recv_ns: int) -> None:
+    def _text(self, body: bytes, _recv_ns: int) -> None:
         try:
             answer: Any = msgspec.json.decode(body)
         except msgspec.DecodeError:
@@ -225,7 +225,9 @@ class Conn:
         streams = self.trust.answered(answer["id"], ok=not failed) if isinstance(answer["id"], int) else ()
         if failed:
             self.hub.count("subscribe_refused")
-            self.hub.say("error", "subscribe refused", answer=body[:200].decode("utf-8", "replace"), streams=len(streams))
+            self.hub.say(
+                "error", "subscribe refused", answer=body[:200].decode("utf-8", "replace"), streams=len(streams)
+            )
 
 
 class Socket:
@@ -237,7 +239,7 @@ class Socket:
         self._backoff = Backoff(hub.timing.reconnect_min_s, hub.timing.reconnect_max_s)
         self._rotate_wanted = False
         self._retry_rotate_ns = 0
-        self._rotate_s = hub.timing.rotate_s * (1 - random.random() / 20)  # noqa: S311  spread over sockets
+        self._rotate_s = hub.timing.rotate_s * (1 - random.random() / 20)
 
     async def run(self) -> None:
         """Connect, serve, and again, until cancelled."""

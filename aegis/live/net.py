@@ -13,6 +13,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from typing import Any
 from typing import Protocol as Shape
 
 from websockets.client import ClientProtocol
@@ -34,7 +35,7 @@ class Pump(Shape):
     def buffer(self) -> memoryview:
         """Writable room for the next read."""
 
-    def consume(self, n: int, recv_ns: int) -> Sequence[tuple[str, bytes | str]]:
+    def consume(self, n: int, recv_ns: int) -> Sequence[tuple[str, Any]]:
         """Take `n` bytes just written; returns ("control", raw frame), ("text", payload), ("bad", reason)."""
 
 
@@ -79,7 +80,7 @@ class Link(asyncio.BufferedProtocol):
         self._ws.send_request(self._ws.connect())
         self._flush()
 
-    def get_buffer(self, sizehint: int) -> memoryview | bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview | bytearray:  # noqa: ARG002  asyncio gives it
         if self._room:
             return self._room
         self._view = self._pump.buffer()
@@ -193,7 +194,8 @@ class Link(asyncio.BufferedProtocol):
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs[payload] = waiter
         self.ping(payload)
-        await asyncio.wait({waiter, self.closed}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [waiter, self.closed]
+        await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         self._pongs.pop(payload, None)
         return waiter.done()
 
@@ -240,7 +242,11 @@ async def open_link(
     try:
         async with asyncio.timeout(timeout_s):
             await asyncio.get_running_loop().create_connection(
-                lambda: link, link.uri.host, link.uri.port, ssl=secure, server_hostname=link.uri.host if secure else None
+                lambda: link,
+                link.uri.host,
+                link.uri.port,
+                ssl=secure,
+                server_hostname=link.uri.host if secure else None,
             )
             await link.opened
     except (OSError, TimeoutError) as exc:

@@ -315,7 +315,9 @@ class Trust:
             return []
         if now_ns - self._socket_ns > self._stale_ns:
             return [Action(Do.RECONNECT, tuple(self.state))]
-        stale, again, dead = [], [], []
+        stale: list[str] = []
+        again: list[str] = []
+        dead: list[str] = []
         for stream, state in self.state.items():
             if not is_strict(stream) or stream not in self._asked_ns:
                 continue
