@@ -1,0 +1,122 @@
+"""The operator's door of the simulator: the whole truth, planted faults, trades behind the client's back. Loopback only.
+
+What must stay true: nothing under /aegis/ exists on a real venue; no product process may depend on it, only drills and tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from aegis.errors import AegisError
+from aegis.exchange import orders, private
+from aegis.exchange.engine import Exchange
+from aegis.exchange.faults import KINDS, Fault
+from aegis.exchange.symbols import E8, dec
+from aegis.exchange.wsapi import WsApi
+from aegis.units import Num
+
+
+def books(ex: Exchange) -> dict[str, Any]:
+    """Wallets, flows, positions, orders, fills, income and client ids, complete."""
+    ex.account.check()
+    acc = ex.account
+    held = {}
+    for name, pos in acc.positions.items():
+        s = ex.markets[name].spec
+        held[name] = {"qty": s.qty(pos.qty), "entry": pos.entry_text(s), "cost": dec(pos.cost_e8, E8), "realised": dec(pos.realised_e8, E8)}
+    return {
+        "wallets": {a: dec(v, E8) for a, v in acc.wallet.items()}, "initial": {a: dec(v, E8) for a, v in acc.initial.items()},
+        "flows": {a: {k: dec(v, E8) for k, v in f.items()} for a, f in acc.flows.items()}, "positions": held,
+        "open_orders": private.open_orders(ex, {}), "orders": [orders.view(ex, o, money=True) for o in ex.orders.values()],
+        "fills": [private.trade_row(ex, t) | {"clientOrderId": t.client_id} for t in acc.executions],
+        "income": [{"symbol": r.symbol, "incomeType": r.kind, "income": dec(r.amount_e8, E8), "asset": r.asset, "time": r.time_ms,
+                    "tranId": r.tran_id, "tradeId": r.trade_id} for r in acc.income],
+        "client_ids": [o.client_id for o in ex.orders.values()],
+        "countdowns": {name: ms for name, (_, ms) in ex.deadlines.items()},
+    }  # fmt: skip
+
+
+class Control:
+    """
+    Handlers of /aegis/….
+
+    Args:
+        state: extra fields of /aegis/state, read at each request.
+        start_replay: starts the capture's streaming.
+    """
+
+    def __init__(self, ex: Exchange, api: WsApi, state: Callable[[], dict[str, Any]], start_replay: Callable[[], bool]) -> None:
+        self.ex, self.api, self.extra, self.start_replay = ex, api, state, start_replay
+
+    async def serve(self, request: web.Request) -> web.Response:
+        """Dispatch; a bad request answers 400 with its reason."""
+        name = request.path.removeprefix("/aegis/")
+        try:
+            body = msgspec.json.decode(await request.read() or b"{}")
+            if request.method == "GET" and name in ("books", "state"):
+                found = books(self.ex) if name == "books" else self.state()
+            elif request.method == "POST" and name in ("fault", "position", "funding", "transfer", "replay/start"):
+                found = getattr(self, name.replace("/", "_"))(body)
+            else:
+                return web.json_response({"error": f"no such control {request.method} {name}"}, status=404)
+        except (AegisError, ValueError, KeyError, TypeError) as e:
+            return web.json_response({"error": f"{type(e).__name__}: {e}"}, status=400)
+        return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+
+    def state(self) -> dict[str, Any]:
+        """Counters of streaming."""
+        hub = self.ex.hub
+        return {"frames_sent": hub.frames_sent, "subscribers": len(hub.conns), "listen_key_live": bool(self.ex.listen_key),
+                "streams": sum(1 for readers in hub.readers.values() if readers), "symbols": len(self.ex.markets), **self.extra()}  # fmt: skip
+
+    def fault(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Plant {"kind": error|drop_reply|delay, ...}, or act: close_streams, close_wsapi, expire_listen_key, mute_private, unmute_private, clear."""
+        kind, ex = body["kind"], self.ex
+        if kind in KINDS:
+            ex.faults.plant(Fault(**body))
+        elif kind == "close_streams":
+            for conn in list(ex.hub.conns):
+                if body.get("route", conn.route) == conn.route:
+                    conn.close(int(body.get("code", 1001)))
+        elif kind == "close_wsapi":
+            for ws in list(self.api.sockets):
+                if ws._req is not None and ws._req.transport is not None:
+                    ws._req.transport.abort()
+        elif kind == "expire_listen_key":
+            ex.end_listen_key(expired=not body.get("silent", False))
+        elif kind in ("mute_private", "unmute_private"):
+            ex.hub.mute_private = kind == "mute_private"
+        elif kind == "clear":
+            ex.faults.planted.clear()
+            ex.hub.mute_private = False
+        else:
+            raise ValueError(f"unknown fault {kind!r}")
+        return {"ok": True}
+
+    def position(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A hand trade: {"symbol", "qty" signed, "price" (default mid), "silent"}."""
+        m = self.ex.market(body["symbol"])
+        delta = Num.parse(str(body["qty"])).at(m.spec.qty_exp)
+        px = Num.parse(str(body["price"])).at(m.spec.px_exp) if body.get("price") else m.mid()
+        if not delta or px <= 0:
+            raise ValueError("qty must not be zero, price must be positive")
+        done = self.ex.hand_trade(m, delta, px, bool(body.get("silent", False)))
+        return private.trade_row(self.ex, done)
+
+    def funding(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Settle funding now: {"rate": "0.0001"} or each symbol's own rate."""
+        self.ex.fund(Num.parse(body["rate"]).at(E8) if "rate" in body else None)
+        return {"ok": True}
+
+    def transfer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Deposit or withdraw: {"asset", "amount" signed, "silent"}."""
+        self.ex.transfer(body["asset"], Num.parse(body["amount"]).at(E8), bool(body.get("silent", False)))
+        return {"ok": True}
+
+    def replay_start(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Begin streaming the capture."""
+        return {"started": self.start_replay()}
