@@ -80,6 +80,7 @@ class Ledger:
         self.booked: dict[str, set[int]] = {}  # ids above `confirmed`
         self.last_trade: dict[str, int] = {}
         self.early: dict[tuple[str, int], Num] = {}
+        self.opened_ns = 0  # books taken over from the venue's snapshot of this moment; 0: opened by the stream
         self.anchors: dict[str, int] = {}  # asset -> exch_ns up to which its opening contains everything
         self.flow_keys: dict[tuple[str, str, int, str], None] = {}
         self.claimed_wallets: dict[str, tuple[Num, int]] = {}
@@ -112,7 +113,7 @@ class Ledger:
             case OrderUpdate():
                 return self._order(message)
             case TradeLite():
-                if not self.knows(message.symbol, message.trade_id):
+                if not self.knows(message.symbol, message.trade_id) and not 0 < message.exch_ns <= self.opened_ns:
                     sign = Num(int(message.side))
                     self.early[message.symbol, message.trade_id] = sign * message.last_qty
             case BalanceUpdate():
@@ -123,6 +124,8 @@ class Ledger:
 
     def open_wallet(self, asset: str, amount: Num, exch_ns: int, note: str) -> Effect:
         """Take a wallet over from the venue; flows at or before `exch_ns` are inside it."""
+        if asset in self.anchors:
+            return NOTHING
         self.anchors[asset] = exch_ns
         return Effect(None, (self._post(PostingKind.OPENING, asset, amount - self.wallets.get(asset, ZERO), exch_ns, note),))
 
@@ -159,7 +162,7 @@ class Ledger:
         return NOTHING
 
     def _fill(self, fill: Fill) -> Effect:
-        if self.knows(fill.symbol, fill.trade_id):
+        if self.knows(fill.symbol, fill.trade_id) or fill.exch_ns <= self.opened_ns:
             return NOTHING
         self.early.pop((fill.symbol, fill.trade_id), None)
         self.booked.setdefault(fill.symbol, set()).add(fill.trade_id)
@@ -178,9 +181,12 @@ class Ledger:
                 postings += self._inside_opening(name, amount, fill.exch_ns)
         return Effect(fill, tuple(postings))
 
+    def _anchor(self, asset: str) -> int:
+        return self.anchors.get(asset, self.opened_ns or -1)
+
     def _inside_opening(self, asset: str, amount: Num, exch_ns: int) -> list[Posting]:
         """A flow no younger than the claim the wallet was opened from is contained in it: take it out again."""
-        if exch_ns > self.anchors.get(asset, -1):
+        if exch_ns > self._anchor(asset):
             return []
         return [self._post(PostingKind.OPENING, asset, -amount, exch_ns, "contained in the opening balance")]
 
@@ -188,13 +194,13 @@ class Ledger:
         self.claimed_wallets[update.asset] = (update.wallet, update.exch_ns)
         postings: list[Posting] = []
         key = (update.asset, update.reason, update.exch_ns, str(update.wallet))
-        if update.change and key not in self.flow_keys and update.exch_ns > self.anchors.get(update.asset, -1):
+        if update.change and key not in self.flow_keys and update.exch_ns > self._anchor(update.asset):
             self.flow_keys[key] = None
             if len(self.flow_keys) > _FLOWS_MAX:
                 del self.flow_keys[next(iter(self.flow_keys))]
             kind = kind_of(update.reason)
             postings.append(self._post(kind, update.asset, update.change, update.exch_ns, update.reason, update.symbol))
-        if update.asset not in self.anchors:
+        if update.asset not in self.anchors and not self.opened_ns:
             postings += self.open_wallet(update.asset, update.wallet, update.exch_ns, "first balance of the stream").postings
         return Effect(None, tuple(postings))
 

@@ -9,6 +9,7 @@ inputs give an empty list of mismatches.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -119,3 +120,23 @@ def persistent(first: Report, second: Report) -> Report:
     return msgspec.structs.replace(
         second, mismatches=kept, matches=second.matches + len(second.mismatches) - len(kept)
     )
+
+
+def in_flight(ours: Books, theirs: Books, trail: Mapping[tuple[Difference, str], Collection[Num]]) -> Books:
+    """
+    Ours, with each value replaced by theirs where ours held exactly that value while theirs was being fetched.
+
+    The venue's answer is of some moment between request and reply; on a trading account no single moment of ours
+    is the right one to compare with, but each of their values must be one that ours went through.
+    """
+    positions = dict(ours.positions)
+    wallets = dict(ours.wallets)
+    for kind, mine, other in (
+        (Difference.POSITION, positions, theirs.positions),
+        (Difference.WALLET, wallets, theirs.wallets),
+    ):
+        for name in mine.keys() | other.keys():
+            value = other.get(name, ZERO)
+            if value in trail.get((kind, name), ()):
+                mine[name] = value
+    return msgspec.structs.replace(ours, positions=positions, wallets=wallets)
