@@ -54,6 +54,7 @@ class Exchange:
         self.open: dict[str, dict[int, Order]] = {name: {} for name in markets}
         self.deadlines: dict[str, tuple[int, int]] = {}
         self.faults = Faults()
+        self.prints = True  # false in a replay: then no market frame is the venue's own
         self.listen_key, self.listen_until_ns, self.listen_s = "", 0, LISTEN_KEY_S
         hub.key_known = lambda key: bool(key) and key == self.listen_key
         self.funding_at = next_funding_ms(clock())
@@ -117,7 +118,7 @@ class Exchange:
         else:
             self.md.changed(m, self.clock())
 
-    def settle(self, m: Market, out: Outcome, new: Order | None, print_trades: bool = True) -> None:
+    def settle(self, m: Market, out: Outcome, new: Order | None) -> None:
         """Book what a submission did, then publish market data and user events; `new` is the user's own taker."""
         now = self.clock()
         rows: list[tuple[int, int, int]] = []
@@ -136,7 +137,7 @@ class Exchange:
                 done.append((o, ex, ("FILLED" if filled == o.qty else "PARTIALLY_FILLED", filled, cost)))
                 if not o.is_open:
                     self.open[o.symbol].pop(o.id, None)
-        if rows and print_trades:
+        if rows and self.prints:
             self.md.traded(m, rows, out.fills[0].side, now)
         self.md.changed(m, now)
         self._tell_all(m, out, new, done, now)
@@ -257,7 +258,8 @@ class Exchange:
         if now >= self.funding_at:
             self.funding_at = next_funding_ms(now)
             self.fund(None)
-        self.md.tick(now)
+        if self.prints:
+            self.md.tick(now)
 
     def fund(self, rate_e8: int | None) -> None:
         """Settle funding on every open position, at a given rate or each symbol's own."""

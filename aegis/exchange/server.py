@@ -22,6 +22,8 @@ from aegis.exchange.auth import Gate, load_keys
 from aegis.exchange.control import Control
 from aegis.exchange.engine import Exchange
 from aegis.exchange.market import Flow, make_markets
+from aegis.exchange.capture import load
+from aegis.exchange.replay import Replay
 from aegis.exchange.rest import Limits, Rest
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, listing
@@ -61,8 +63,8 @@ class Venue:
         o = argparse.Namespace(**given)
         self.hub = Hub(float(o.lifetime_s))
         base = clock.now_ms() * 1000
-        self.replay = None
-        markets = self._markets(o, base)
+        self.replay = self._replay(o)
+        markets = self.replay.make_markets(base) if self.replay else self._markets(o, base)
         wallet = Num.parse(str(o.wallet)).at(E8)
         quotes = {m.spec.quote for m in markets.values()} | {"USDT"}
         account = Account(dict.fromkeys(sorted(quotes), wallet), int(o.maker_ppm), int(o.taker_ppm), base)
@@ -78,13 +80,28 @@ class Venue:
     def _markets(self, o: argparse.Namespace, base: int) -> dict[str, Any]:
         return make_markets(listing(int(o.symbols), bool(o.bands)), base)
 
+    @staticmethod
+    def _replay(o: argparse.Namespace) -> Replay | None:
+        if not o.replay:
+            return None
+        speed = 0 if str(o.speed) == "max" else int(o.speed)
+        if speed < 0:
+            raise ValueError("speed is a whole factor or max")
+        return Replay(load(str(o.replay)), speed)
+
     def state(self) -> dict[str, Any]:
         """Replay fields of /aegis/state."""
-        return {"replay_done": False, "frames_in_capture": 0}
+        r = self.replay
+        if r is None:
+            return {"replay_done": False, "replay_started": False, "frames_in_capture": 0, "replay_sent": 0, "replay_streams": []}
+        return {"replay_done": r.done, "replay_started": r.started.is_set(), "frames_in_capture": r.capture.frames, "replay_sent": r.sent,
+                "replay_streams": sorted(r.capture.streams)}  # fmt: skip
 
     def start_replay(self) -> bool:
         """Start the capture; false when there is none."""
-        return False
+        if self.replay is not None:
+            self.replay.started.set()
+        return self.replay is not None
 
     def app(self) -> web.Application:
         """The web application of this venue."""
@@ -100,17 +117,22 @@ class Venue:
         notify = sdnotify.SystemdNotifier()
         notify.notify("READY=1")
         before = pinged = clock.mono_ns()
+        streaming = asyncio.create_task(self.replay.run()) if self.replay else None
         while not stop.is_set():
             now = clock.mono_ns()
             if self.flow is not None:
                 self.flow.advance(now - before)
             before = now
             self.ex.tick()
+            if streaming is not None and streaming.done():
+                streaming.result()
             if now - pinged > PING_NS:
                 pinged = now
                 notify.notify("WATCHDOG=1")
             await asyncio.sleep(TICK_S)
         notify.notify("STOPPING=1")
+        if streaming is not None:
+            streaming.cancel()
 
 
 async def serve(options: argparse.Namespace) -> int:
