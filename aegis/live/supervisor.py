@@ -174,10 +174,10 @@ class Supervisor:
             self._ring_told = True
             size = (self._instance.root / "market").stat().st_size
             self.voice.line("ring", "feed", {"bytes": size}, f"Ring buffer ready: {size} bytes")
-        if event == "exited" and child.state is not State.STOPPING and not self._over.is_set():
-            if name == "venue" or (child.exit_code == EXIT_CONFIG and not child.ready_ns):
-                self._exit_code = EXIT_CONFIG if child.exit_code == EXIT_CONFIG else 1
-                self._over.set()
+        hopeless = name == "venue" or (child.exit_code == EXIT_CONFIG and not child.ready_ns)
+        if event == "exited" and hopeless and child.state is not State.STOPPING and not self._over.is_set():
+            self._exit_code = EXIT_CONFIG if child.exit_code == EXIT_CONFIG else 1
+            self._over.set()
 
     def _write_note(self) -> None:
         venue, aegis = self.config.venue, self.config.aegis

@@ -114,7 +114,8 @@ def read_note(root: Path) -> Note | None:
 
 def child_environ(config: Config, environ: dict[str, str]) -> dict[str, str]:
     """`environ` for a child: every effective value as its variable, so that all processes see the same settings."""
-    kept = {k: v for k, v in environ.items() if not k.startswith("AEGIS_") and k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
+    ours = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
+    kept = {k: v for k, v in environ.items() if not k.startswith("AEGIS_") and k not in ours}
     for section, kind in SECTIONS.items():
         for field in kind.__struct_fields__:
             kept[f"AEGIS_{section}_{field}".upper()] = _as_text(getattr(getattr(config, section), field))
