@@ -108,6 +108,10 @@ class Shared:
         """The diff streams of these symbols (first part of their names) have a hole: their books start anew."""
         self.market.reset([self._lower[p] for p in prefixes], [abi.KIND_DEPTH])
 
+    def fill(self, kind: int, index: int, rows: list[Any], recv_ns: int) -> int:
+        """Publish missed trades with the FILLED flag; returns how many."""
+        return int(self.market.fill_trades(kind, index, rows, recv_ns))
+
     def snapshot(self, symbol: str, last_update_id: int, bids: np.ndarray, asks: np.ndarray) -> None:
         """Give a book its snapshot."""
         self.market.book_snapshot(symbol, last_update_id, bids, asks)

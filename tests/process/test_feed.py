@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -96,6 +97,8 @@ class Rig:
         self.instance = self.shm / "t"
         self.instance.mkdir(parents=True)
         self.keys = tmp / "keys.json"
+        self.keys.write_text('{"api_key": "feed-test", "secret": "s"}')
+        self.keys.chmod(0o600)
         self._log = (tmp / "log").open("w+")
         self.venue = subprocess.Popen(
             [sys.executable, "-m", "aegis.exchange", "--port", "0", "--seed", "7", "--symbols", str(symbols),
@@ -231,7 +234,8 @@ def test_every_symbol_of_300_is_received_under_its_own_name(rig: Callable[..., R
     trades = of_kind(rows, abi.KIND_TRADE)
     for index in np.unique(trades["symbol"])[:40]:
         told = {
-            row["id"]: Num.parse(row["price"]) for row in it.rest(f"/fapi/v1/trades?symbol={names[index]}&limit=1000")
+            row["id"]: Num.parse(row["price"])
+            for row in it.rest(f"/fapi/v1/trades?symbol={quote(names[index])}&limit=1000")
         }
         for row in trades[trades["symbol"] == index]:
             if int(row["c"]) in told:
