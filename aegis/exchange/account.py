@@ -114,7 +114,9 @@ class Account:
         self.income.append(Income(symbol, kind, amount_e8, asset, trade_id, now_ms, self.next_tran, trade_id))
         self.next_tran += 1
 
-    def fill(self, spec: Spec, trade: tuple[int, int, str], side: int, px: int, qty: int, maker: bool, now_ms: int) -> Execution:
+    def fill(
+        self, spec: Spec, trade: tuple[int, int, str], side: int, px: int, qty: int, *, maker: bool, now_ms: int
+    ) -> Execution:
         """
         Book one execution.
 

@@ -27,17 +27,35 @@ def books(ex: Exchange) -> dict[str, Any]:
     held = {}
     for name, pos in acc.positions.items():
         s = ex.markets[name].spec
-        held[name] = {"qty": s.qty(pos.qty), "entry": pos.entry_text(s), "cost": dec(pos.cost_e8, E8), "realised": dec(pos.realised_e8, E8)}
+        held[name] = {
+            "qty": s.qty(pos.qty),
+            "entry": pos.entry_text(s),
+            "cost": dec(pos.cost_e8, E8),
+            "realised": dec(pos.realised_e8, E8),
+        }
     return {
-        "wallets": {a: dec(v, E8) for a, v in acc.wallet.items()}, "initial": {a: dec(v, E8) for a, v in acc.initial.items()},
-        "flows": {a: {k: dec(v, E8) for k, v in f.items()} for a, f in acc.flows.items()}, "positions": held,
-        "open_orders": private.open_orders(ex, {}), "orders": [orders.view(ex, o, money=True) for o in ex.orders.values()],
+        "wallets": {a: dec(v, E8) for a, v in acc.wallet.items()},
+        "initial": {a: dec(v, E8) for a, v in acc.initial.items()},
+        "flows": {a: {k: dec(v, E8) for k, v in f.items()} for a, f in acc.flows.items()},
+        "positions": held,
+        "open_orders": private.open_orders(ex, {}),
+        "orders": [orders.view(ex, o, money=True) for o in ex.orders.values()],
         "fills": [private.trade_row(ex, t) | {"clientOrderId": t.client_id} for t in acc.executions],
-        "income": [{"symbol": r.symbol, "incomeType": r.kind, "income": dec(r.amount_e8, E8), "asset": r.asset, "time": r.time_ms,
-                    "tranId": r.tran_id, "tradeId": r.trade_id} for r in acc.income],
+        "income": [
+            {
+                "symbol": r.symbol,
+                "incomeType": r.kind,
+                "income": dec(r.amount_e8, E8),
+                "asset": r.asset,
+                "time": r.time_ms,
+                "tranId": r.tran_id,
+                "tradeId": r.trade_id,
+            }
+            for r in acc.income
+        ],
         "client_ids": [o.client_id for o in ex.orders.values()],
         "countdowns": {name: ms for name, (_, ms) in ex.deadlines.items()},
-    }  # fmt: skip
+    }
 
 
 class Control:
@@ -49,7 +67,9 @@ class Control:
         start_replay: starts the capture's streaming.
     """
 
-    def __init__(self, ex: Exchange, api: WsApi, state: Callable[[], dict[str, Any]], start_replay: Callable[[], bool]) -> None:
+    def __init__(
+        self, ex: Exchange, api: WsApi, state: Callable[[], dict[str, Any]], start_replay: Callable[[], bool]
+    ) -> None:
         self.ex, self.api, self.extra, self.start_replay = ex, api, state, start_replay
 
     async def serve(self, request: web.Request) -> web.Response:
@@ -70,8 +90,14 @@ class Control:
     def state(self) -> dict[str, Any]:
         """Counters of streaming."""
         hub = self.ex.hub
-        return {"frames_sent": hub.frames_sent, "subscribers": len(hub.conns), "listen_key_live": bool(self.ex.listen_key),
-                "streams": sum(1 for readers in hub.readers.values() if readers), "symbols": len(self.ex.markets), **self.extra()}  # fmt: skip
+        return {
+            "frames_sent": hub.frames_sent,
+            "subscribers": len(hub.conns),
+            "listen_key_live": bool(self.ex.listen_key),
+            "streams": sum(1 for readers in hub.readers.values() if readers),
+            "symbols": len(self.ex.markets),
+            **self.extra(),
+        }
 
     def fault(self, body: dict[str, Any]) -> dict[str, Any]:
         """Plant {"kind": error|drop_reply|delay, ...}, or act: close_streams, close_wsapi, expire_listen_key, mute_private, unmute_private, clear."""
@@ -117,6 +143,6 @@ class Control:
         self.ex.transfer(body["asset"], Num.parse(body["amount"]).at(E8), bool(body.get("silent", False)))
         return {"ok": True}
 
-    def replay_start(self, body: dict[str, Any]) -> dict[str, Any]:
+    def replay_start(self, _body: dict[str, Any]) -> dict[str, Any]:
         """Begin streaming the capture."""
         return {"started": self.start_replay()}

@@ -133,7 +133,9 @@ class Exchange:
                 filled, cost = progress[o.id][0] + f.qty, progress[o.id][1] + f.px * f.qty
                 progress[o.id] = (filled, cost)
                 o.update_ms = now
-                ex = self.account.fill(m.spec, (tid, o.id, o.client_id), o.side, f.px, f.qty, is_maker, now)
+                ex = self.account.fill(
+                    m.spec, (tid, o.id, o.client_id), o.side, f.px, f.qty, maker=is_maker, now_ms=now
+                )
                 done.append((o, ex, ("FILLED" if filled == o.qty else "PARTIALLY_FILLED", filled, cost)))
                 if not o.is_open:
                     self.open[o.symbol].pop(o.id, None)
@@ -153,7 +155,14 @@ class Exchange:
                     out[o.id] = (filled - f.qty, cost - f.px * f.qty)
         return out
 
-    def _tell_all(self, m: Market, out: Outcome, new: Order | None, done: list[tuple[Order, Execution, tuple[str, int, int]]], now: int) -> None:
+    def _tell_all(
+        self,
+        m: Market,
+        out: Outcome,
+        new: Order | None,
+        done: list[tuple[Order, Execution, tuple[str, int, int]]],
+        now: int,
+    ) -> None:
         for o, ex, _ in done:
             self.tell(events.trade_lite(m.spec, o, ex, now))
         if new is not None:
@@ -220,7 +229,9 @@ class Exchange:
         for name, orders in self.open.items():
             spec = self.markets[name].spec
             if spec.quote == asset:
-                working += sum(spec.notional_e8(o.px, o.left) // spec.leverage for o in orders.values() if not o.reduce_only)
+                working += sum(
+                    spec.notional_e8(o.px, o.left) // spec.leverage for o in orders.values() if not o.reduce_only
+                )
         return unrealised, held, working
 
     def available_e8(self, asset: str) -> int:
@@ -287,13 +298,22 @@ class Exchange:
     def hand_trade(self, m: Market, delta: int, px: int, silent: bool) -> Execution:
         """A trade behind the client's back: ordinary records, no book; `silent` sends no user event."""
         now = self.clock()
-        o = self.user_order(m.spec.name, {"client_id": f"web_{secrets.token_hex(8)}", "side": BUY if delta > 0 else -BUY,
-                            "kind": "MARKET", "tif": "GTC", "px": 0, "qty": abs(delta)})  # fmt: skip
+        o = self.user_order(
+            m.spec.name,
+            {
+                "client_id": f"web_{secrets.token_hex(8)}",
+                "side": BUY if delta > 0 else -BUY,
+                "kind": "MARKET",
+                "tif": "GTC",
+                "px": 0,
+                "qty": abs(delta),
+            },
+        )
         o.time_ms = o.update_ms = now
         self.orders[o.symbol, o.id] = self.by_client[o.symbol, o.client_id] = o
         o.take(px, o.qty)
         tid, m.next_trade = m.next_trade, m.next_trade + 1
-        ex = self.account.fill(m.spec, (tid, o.id, o.client_id), o.side, px, o.qty, False, now)
+        ex = self.account.fill(m.spec, (tid, o.id, o.client_id), o.side, px, o.qty, maker=False, now_ms=now)
         if not silent:
             self._tell_all(m, Outcome(), o, [(o, ex, ("FILLED", o.qty, o.cost))], now)
         return ex

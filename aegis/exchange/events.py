@@ -35,8 +35,17 @@ def trade_lite(spec: Spec, o: Order, ex: Execution, now_ms: int) -> str:
     )
 
 
-def order_update(spec: Spec, o: Order, x: str, now_ms: int, *, ex: Execution | None = None, progress: tuple[str, int, int] | None = None,
-                 open_notional: tuple[str, str] = ("0", "0"), modify_id: str = "") -> str:  # fmt: skip
+def order_update(
+    spec: Spec,
+    o: Order,
+    x: str,
+    now_ms: int,
+    *,
+    ex: Execution | None = None,
+    progress: tuple[str, int, int] | None = None,
+    open_notional: tuple[str, str] = ("0", "0"),
+    modify_id: str = "",
+) -> str:
     """
     ORDER_TRADE_UPDATE.
 
@@ -48,9 +57,14 @@ def order_update(spec: Spec, o: Order, x: str, now_ms: int, *, ex: Execution | N
     """
     status, filled, cost = progress or (o.status, o.filled, o.cost)
     when = ex.time_ms if ex else o.update_ms
-    last = f'"l":"{trim(ex.qty, spec.qty_exp)}","z":"{trim(filled, spec.qty_exp)}","L":"{trim(ex.px, spec.px_exp)}"' if ex else (
-        f'"l":"0","z":"{trim(filled, spec.qty_exp)}","L":"0"')  # fmt: skip
-    fee = f'"n":"{dec(ex.fee_e8, E8)}","N":"{ex.asset}",' if ex else f'"n":"0","N":"{spec.quote}",' if x == "NEW" else ""
+    last = (
+        f'"l":"{trim(ex.qty, spec.qty_exp)}","z":"{trim(filled, spec.qty_exp)}","L":"{trim(ex.px, spec.px_exp)}"'
+        if ex
+        else (f'"l":"0","z":"{trim(filled, spec.qty_exp)}","L":"0"')
+    )
+    fee = (
+        f'"n":"{dec(ex.fee_e8, E8)}","N":"{ex.asset}",' if ex else f'"n":"0","N":"{spec.quote}",' if x == "NEW" else ""
+    )
     amended = f',"M":{modify_id}' if modify_id else ""
     return (
         f'{{"e":"ORDER_TRADE_UPDATE","T":{when},"E":{now_ms},"o":{{"s":"{o.symbol}","c":"{o.client_id}","S":"{side_text(o.side)}",'
@@ -63,8 +77,15 @@ def order_update(spec: Spec, o: Order, x: str, now_ms: int, *, ex: Execution | N
     )
 
 
-def account_update(account: Account, specs: list[Spec], reason: str, now_ms: int, *, changes: dict[str, int] | None = None,
-                   marks: dict[str, int] | None = None) -> str:  # fmt: skip
+def account_update(
+    account: Account,
+    specs: list[Spec],
+    reason: str,
+    now_ms: int,
+    *,
+    changes: dict[str, int] | None = None,
+    marks: dict[str, int] | None = None,
+) -> str:
     """
     ACCOUNT_UPDATE.
 

@@ -19,6 +19,7 @@ LEVELS_MIN = 12
 LEVELS_START = 40
 ORDERS_MAX = 160
 BATCH_MAX = 2000
+QUIET_MAX = 12  # events a symbol may go without a trade: trade streams of quiet symbols must not look dead
 
 
 class Agents:
@@ -28,7 +29,7 @@ class Agents:
         self.ex, self.m, self.spec, self.rng = ex, m, m.spec, rng
         self.fair = m.spec.start_px
         self.live: list[Order] = []
-        self.burst, self.burst_side = 0, BUY
+        self.burst, self.burst_side, self.quiet = 0, BUY, 0
         self.unit = self._unit(m.spec)
         self.seed_book()
 
@@ -81,7 +82,10 @@ class Agents:
             side = BUY if rng.random() < 0.5 else SELL
             if rng.random() < 0.004:
                 self.burst, self.burst_side = rng.randrange(10, 60), side
-        if draw < 0.5:
+        self.quiet += 1
+        if self.quiet > QUIET_MAX:
+            self.take(side)
+        elif draw < 0.5:
             distance = 1 + min(int(rng.expovariate(0.25)), LEVELS_START)
             self.quote(side, self.fair - side * distance * self.spec.tick)
         elif draw < 0.78 or len(self.live) > ORDERS_MAX:
@@ -114,6 +118,7 @@ class Agents:
         """A market order, small against what is displayed."""
         bound = self.fair + side * 3 * self.spec.tick
         if self.m.book.crosses(side, bound):  # type: ignore[attr-defined]
+            self.quiet = 0
             self.ex.agent(self.m, self.order(side, "MARKET", 0, self.quantity()), bound)
 
     def refill(self) -> None:

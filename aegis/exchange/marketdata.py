@@ -177,9 +177,13 @@ class MarketData:
         name = f"{m.lower}@bookTicker"
         if self.hub.wants(name):
             s = m.spec
-            self.hub.publish(name, (
-                f'{{"e":"bookTicker","u":{m.last_u},"s":"{s.name}","ps":"{s.name}","b":"{s.px(best[0])}","B":"{s.qty(best[1])}",'
-                f'"a":"{s.px(best[2])}","A":"{s.qty(best[3])}","T":{now_ms},"E":{now_ms},"st":1}}'))  # fmt: skip
+            self.hub.publish(
+                name,
+                (
+                    f'{{"e":"bookTicker","u":{m.last_u},"s":"{s.name}","ps":"{s.name}","b":"{s.px(best[0])}","B":"{s.qty(best[1])}",'
+                    f'"a":"{s.px(best[2])}","A":"{s.qty(best[3])}","T":{now_ms},"E":{now_ms},"st":1}}'
+                ),
+            )
 
     def traded(self, m: Market, fills: list[tuple[int, int, int]], side: int, now_ms: int) -> None:
         """Publish executions of one taker: rows of (trade id, price, quantity)."""
@@ -194,9 +198,13 @@ class MarketData:
                 m.candles.append(Candle(minute, tid, tid, px, px, px, px))
             m.candles[-1].add(px, qty, tid, not maker)
             if wanted:
-                self.hub.publish(name, (
-                    f'{{"e":"trade","E":{now_ms},"T":{now_ms},"s":"{spec.name}","t":{tid},"p":"{spec.px(px)}",'
-                    f'"q":"{spec.qty(qty)}","X":"MARKET","m":{flag},"st":1}}'))  # fmt: skip
+                self.hub.publish(
+                    name,
+                    (
+                        f'{{"e":"trade","E":{now_ms},"T":{now_ms},"s":"{spec.name}","t":{tid},"p":"{spec.px(px)}",'
+                        f'"q":"{spec.qty(qty)}","X":"MARKET","m":{flag},"st":1}}'
+                    ),
+                )
         m.last_px, m.news = fills[-1][1], True
         self._aggregate(m, fills, maker, now_ms)
 
@@ -216,9 +224,13 @@ class MarketData:
             m.next_agg += 1
             m.aggs.append(agg)
             if wanted:
-                self.hub.publish(name, (
-                    f'{{"e":"aggTrade","E":{now_ms},"a":{agg.id},"s":"{spec.name}","p":"{spec.px(px)}","q":"{spec.qty(qty)}",'
-                    f'"nq":"{spec.qty(qty)}","f":{first},"l":{last},"T":{now_ms},"m":{"true" if maker else "false"},"st":1}}'))  # fmt: skip
+                self.hub.publish(
+                    name,
+                    (
+                        f'{{"e":"aggTrade","E":{now_ms},"a":{agg.id},"s":"{spec.name}","p":"{spec.px(px)}","q":"{spec.qty(qty)}",'
+                        f'"nq":"{spec.qty(qty)}","f":{first},"l":{last},"T":{now_ms},"m":{"true" if maker else "false"},"st":1}}'
+                    ),
+                )
 
     def due(self, name: str, every_ms: int, now_ms: int) -> bool:
         """Has `every_ms` passed since the last time this returned true?"""
@@ -230,7 +242,11 @@ class MarketData:
     def tick(self, now_ms: int) -> None:
         """Everything that goes out by the clock."""
         due = {ms for ms in (0, 100, 250, 500) if self.due(f"depth{ms}", ms, now_ms)}
-        candles, marks1, marks3 = self.due("kline", 250, now_ms), self.due("mark1", 1000, now_ms), self.due("mark3", 3000, now_ms)
+        candles, marks1, marks3 = (
+            self.due("kline", 250, now_ms),
+            self.due("mark1", 1000, now_ms),
+            self.due("mark3", 3000, now_ms),
+        )
         tickers = self.due("ticker", 1000, now_ms)
         for m in self.markets.values():
             for kind, feed in m.feeds.items():
@@ -257,9 +273,13 @@ class MarketData:
             else:
                 bids = [(px, book.level(BUY, px)) for side, px in sorted(feed.pending) if side == BUY]
                 asks = [(px, book.level(SELL, px)) for side, px in sorted(feed.pending) if side == SELL]
-            self.hub.publish(name, (
-                f'{{"e":"depthUpdate","E":{now_ms},"T":{now_ms},"s":"{spec.name}","ps":"{spec.name}","U":{feed.first_u},"u":{m.last_u},'
-                f'"pu":{feed.prev_u},"b":[{levels_text(spec, bids)}],"a":[{levels_text(spec, asks)}],"st":1}}'))  # fmt: skip
+            self.hub.publish(
+                name,
+                (
+                    f'{{"e":"depthUpdate","E":{now_ms},"T":{now_ms},"s":"{spec.name}","ps":"{spec.name}","U":{feed.first_u},"u":{m.last_u},'
+                    f'"pu":{feed.prev_u},"b":[{levels_text(spec, bids)}],"a":[{levels_text(spec, asks)}],"st":1}}'
+                ),
+            )
         feed.prev_u, feed.first_u = m.last_u, 0
         feed.pending.clear()
 
@@ -269,9 +289,13 @@ class MarketData:
         for name in names:
             if self.hub.wants(name):
                 mark = m.spec.px(m.mark)
-                self.hub.publish(name, (
-                    f'{{"e":"markPriceUpdate","E":{now_ms},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}","P":"{mark}","i":"{mark}",'
-                    f'"r":"{dec(m.rate_e8, E8)}","T":{next_funding_ms(now_ms)},"st":1}}'))  # fmt: skip
+                self.hub.publish(
+                    name,
+                    (
+                        f'{{"e":"markPriceUpdate","E":{now_ms},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}","P":"{mark}","i":"{mark}",'
+                        f'"r":"{dec(m.rate_e8, E8)}","T":{next_funding_ms(now_ms)},"st":1}}'
+                    ),
+                )
 
     def _klines(self, m: Market, now_ms: int) -> None:
         last_ms = m.candles[-1].open_ms
@@ -284,11 +308,15 @@ class MarketData:
                 continue
             c, s, span = gather(m, interval, 1)[0], m.spec, minutes * MINUTE_MS
             ended, e = now_ms >= c.open_ms + span, s.px_exp + s.qty_exp
-            self.hub.publish(name, (
-                f'{{"e":"kline","E":{now_ms},"s":"{s.name}","k":{{"t":{c.open_ms}, "T":{c.open_ms + span - 1}, "s":"{s.name}", '
-                f'"i":"{interval}", "f":{c.first}, "L":{c.last}, "o":"{s.px(c.o)}", "c":"{s.px(c.c)}", "h":"{s.px(c.h)}", '
-                f'"l":"{s.px(c.l)}", "v":"{s.qty(c.v)}", "n":{c.n}, "x":{"true" if ended else "false"}, "q":"{dec(c.quote, e)}", '
-                f'"V":"{s.qty(c.taker_v)}", "Q":"{dec(c.taker_quote, e)}", "B":"0"}}}}'))  # fmt: skip
+            self.hub.publish(
+                name,
+                (
+                    f'{{"e":"kline","E":{now_ms},"s":"{s.name}","k":{{"t":{c.open_ms}, "T":{c.open_ms + span - 1}, "s":"{s.name}", '
+                    f'"i":"{interval}", "f":{c.first}, "L":{c.last}, "o":"{s.px(c.o)}", "c":"{s.px(c.c)}", "h":"{s.px(c.h)}", '
+                    f'"l":"{s.px(c.l)}", "v":"{s.qty(c.v)}", "n":{c.n}, "x":{"true" if ended else "false"}, "q":"{dec(c.quote, e)}", '
+                    f'"V":"{s.qty(c.taker_v)}", "Q":"{dec(c.taker_quote, e)}", "B":"0"}}}}'
+                ),
+            )
 
     def _ticker(self, m: Market, now_ms: int) -> None:
         name = f"{m.lower}@ticker"
@@ -296,7 +324,11 @@ class MarketData:
             return
         s, e = m.spec, m.spec.px_exp + m.spec.qty_exp
         c = gather(m, "1d", 1)[0]
-        self.hub.publish(name, (
-            f'{{"e":"24hrTicker","E":{now_ms},"s":"{s.name}","ps":"{s.name}","p":"{s.px(c.c - c.o)}","P":"0.000","w":"{s.px(c.quote // c.v)}",'
-            f'"c":"{s.px(c.c)}","Q":"{trim(m.trades[-1].qty, s.qty_exp)}","o":"{s.px(c.o)}","h":"{s.px(c.h)}","l":"{s.px(c.l)}",'
-            f'"v":"{s.qty(c.v)}","q":"{dec(c.quote, e)}","O":{c.open_ms},"C":{now_ms},"F":{c.first},"L":{c.last},"n":{c.n},"st":1}}'))  # fmt: skip
+        self.hub.publish(
+            name,
+            (
+                f'{{"e":"24hrTicker","E":{now_ms},"s":"{s.name}","ps":"{s.name}","p":"{s.px(c.c - c.o)}","P":"0.000","w":"{s.px(c.quote // c.v)}",'
+                f'"c":"{s.px(c.c)}","Q":"{trim(m.trades[-1].qty, s.qty_exp)}","o":"{s.px(c.o)}","h":"{s.px(c.h)}","l":"{s.px(c.l)}",'
+                f'"v":"{s.qty(c.v)}","q":"{dec(c.quote, e)}","O":{c.open_ms},"C":{now_ms},"F":{c.first},"L":{c.last},"n":{c.n},"st":1}}'
+            ),
+        )

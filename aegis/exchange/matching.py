@@ -200,9 +200,13 @@ class Book:
         """
         limit = bound if order.kind == "MARKET" else order.px
         if order.tif == "GTX" and self.crosses(order.side, order.px):
-            raise VenueError(-5022, "Due to the order could not be executed as maker, the Post Only order will be rejected.")
+            raise VenueError(
+                -5022, "Due to the order could not be executed as maker, the Post Only order will be rejected."
+            )
         if order.tif == "FOK" and self.available(order.side, limit) < order.qty:
-            raise VenueError(-5021, "Due to the order could not be filled immediately, the FOK order has been rejected.")
+            raise VenueError(
+                -5021, "Due to the order could not be filled immediately, the FOK order has been rejected."
+            )
         out = Outcome()
         self._match(order, limit, out)
         if order.left and order.is_open:

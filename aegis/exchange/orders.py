@@ -62,7 +62,9 @@ def parse(ex: Exchange, p: Params) -> tuple[Market, dict[str, object]]:
     if side not in ("BUY", "SELL"):
         raise VenueError(-1117, "Invalid side.")
     if kind in CONDITIONAL:
-        raise VenueError(-4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead.")
+        raise VenueError(
+            -4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead."
+        )
     if kind not in ("LIMIT", "MARKET"):
         raise VenueError(-1116, "Invalid orderType.")
     if p.get("positionSide", "BOTH") != "BOTH":
@@ -86,8 +88,17 @@ def parse(ex: Exchange, p: Params) -> tuple[Market, dict[str, object]]:
     if tif == "GTD" and gtd <= ex.clock() + 600_000:
         raise VenueError(-5040, "Invalid goodTillDate.")
     qty = filters.number(need(p, "quantity"), "quantity", m.spec.qty_exp)
-    return m, {"client_id": client_id, "side": BUY if side == "BUY" else SELL, "kind": kind, "tif": tif, "px": px, "qty": qty,
-               "reduce_only": flag(p, "reduceOnly"), "stp": stp, "gtd_ms": gtd if tif == "GTD" else 0}  # fmt: skip
+    return m, {
+        "client_id": client_id,
+        "side": BUY if side == "BUY" else SELL,
+        "kind": kind,
+        "tif": tif,
+        "px": px,
+        "qty": qty,
+        "reduce_only": flag(p, "reduceOnly"),
+        "stp": stp,
+        "gtd_ms": gtd if tif == "GTD" else 0,
+    }
 
 
 def admit(ex: Exchange, m: Market, f: dict[str, Any]) -> None:
@@ -124,15 +135,34 @@ def view(ex: Exchange, o: Order, money: bool = False) -> dict[str, Any]:
     """An order as JSON fields; `money` adds what only queries carry."""
     spec = ex.markets[o.symbol].spec
     row: dict[str, Any] = {
-        "orderId": o.id, "symbol": o.symbol, "status": o.status, "clientOrderId": o.client_id, "price": spec.px(o.px),
-        "origQty": spec.qty(o.qty), "executedQty": spec.qty(o.filled), "timeInForce": o.tif, "type": o.kind,
-        "reduceOnly": o.reduce_only, "closePosition": False, "side": side_text(o.side), "positionSide": "BOTH", "stopPrice": "0",
-        "workingType": "CONTRACT_PRICE", "priceProtect": False, "origType": o.kind, "priceMatch": "NONE",
-        "selfTradePreventionMode": o.stp, "goodTillDate": o.gtd_ms, "updateTime": o.update_ms,
-    }  # fmt: skip
+        "orderId": o.id,
+        "symbol": o.symbol,
+        "status": o.status,
+        "clientOrderId": o.client_id,
+        "price": spec.px(o.px),
+        "origQty": spec.qty(o.qty),
+        "executedQty": spec.qty(o.filled),
+        "timeInForce": o.tif,
+        "type": o.kind,
+        "reduceOnly": o.reduce_only,
+        "closePosition": False,
+        "side": side_text(o.side),
+        "positionSide": "BOTH",
+        "stopPrice": "0",
+        "workingType": "CONTRACT_PRICE",
+        "priceProtect": False,
+        "origType": o.kind,
+        "priceMatch": "NONE",
+        "selfTradePreventionMode": o.stp,
+        "goodTillDate": o.gtd_ms,
+        "updateTime": o.update_ms,
+    }
     if money:
-        row |= {"avgPrice": average(spec, o.filled, o.cost), "time": o.time_ms,
-                "cumQuote": dec(o.cost, spec.px_exp + spec.qty_exp)}  # fmt: skip
+        row |= {
+            "avgPrice": average(spec, o.filled, o.cost),
+            "time": o.time_ms,
+            "cumQuote": dec(o.cost, spec.px_exp + spec.qty_exp),
+        }
     else:
         row["cumQty"] = spec.qty(o.filled)
     return row

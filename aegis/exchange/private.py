@@ -27,7 +27,11 @@ def batch_place(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for row in rows:
         try:
-            out.append(orders.place(ex, {k: v if isinstance(v, str) else msgspec.json.encode(v).decode() for k, v in row.items()}))
+            out.append(
+                orders.place(
+                    ex, {k: v if isinstance(v, str) else msgspec.json.encode(v).decode() for k, v in row.items()}
+                )
+            )
         except VenueError as e:
             out.append({"code": e.code, "msg": e.msg})
     return out
@@ -39,7 +43,11 @@ def batch_cancel(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for ident in _json_list(p, "orderIdList" if by_id else "origClientOrderIdList", 10):
         try:
-            out.append(orders.cancel(ex, {"symbol": need(p, "symbol"), "orderId" if by_id else "origClientOrderId": str(ident)}))
+            out.append(
+                orders.cancel(
+                    ex, {"symbol": need(p, "symbol"), "orderId" if by_id else "origClientOrderId": str(ident)}
+                )
+            )
         except VenueError as e:
             out.append({"code": e.code, "msg": e.msg})
     return out
@@ -85,11 +93,23 @@ def trade_row(ex: Exchange, t: Execution) -> dict[str, Any]:
     """One fill as userTrades shows it."""
     s = ex.markets[t.symbol].spec
     return {
-        "symbol": t.symbol, "id": t.id, "orderId": t.order_id, "side": side_text(t.side), "price": s.px(t.px), "qty": s.qty(t.qty),
-        "realizedPnl": dec(t.realised_e8, E8), "quoteQty": dec(t.px * t.qty, s.px_exp + s.qty_exp), "commission": dec(t.fee_e8, E8),
-        "commissionAsset": t.asset, "marginAsset": t.asset, "pair": t.symbol, "time": t.time_ms, "buyer": t.side > 0, "maker": t.maker,
+        "symbol": t.symbol,
+        "id": t.id,
+        "orderId": t.order_id,
+        "side": side_text(t.side),
+        "price": s.px(t.px),
+        "qty": s.qty(t.qty),
+        "realizedPnl": dec(t.realised_e8, E8),
+        "quoteQty": dec(t.px * t.qty, s.px_exp + s.qty_exp),
+        "commission": dec(t.fee_e8, E8),
+        "commissionAsset": t.asset,
+        "marginAsset": t.asset,
+        "pair": t.symbol,
+        "time": t.time_ms,
+        "buyer": t.side > 0,
+        "maker": t.maker,
         "positionSide": "BOTH",
-    }  # fmt: skip
+    }
 
 
 def user_trades(ex: Exchange, p: Params) -> list[dict[str, Any]]:
@@ -114,14 +134,25 @@ def income(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     """GET income, oldest first."""
     low, high = integer(p, "startTime", 0), integer(p, "endTime", 1 << 62)
     limit, page = limit_of(p, 100, 1000), integer(p, "page", 1)
-    rows = [r for r in ex.account.income if low <= r.time_ms <= high and p.get("symbol", r.symbol) == r.symbol
-            and p.get("incomeType", r.kind) == r.kind]  # fmt: skip
+    rows = [
+        r
+        for r in ex.account.income
+        if low <= r.time_ms <= high and p.get("symbol", r.symbol) == r.symbol and p.get("incomeType", r.kind) == r.kind
+    ]
     rows = rows[(page - 1) * limit : page * limit] if p.get("startTime") or p.get("page") else rows[-limit:]
     return [
-        {"symbol": r.symbol, "incomeType": r.kind, "income": dec(r.amount_e8, E8), "asset": r.asset, "info": r.info, "time": r.time_ms,
-         "tranId": r.tran_id, "tradeId": r.trade_id}
+        {
+            "symbol": r.symbol,
+            "incomeType": r.kind,
+            "income": dec(r.amount_e8, E8),
+            "asset": r.asset,
+            "info": r.info,
+            "time": r.time_ms,
+            "tranId": r.tran_id,
+            "tradeId": r.trade_id,
+        }
         for r in rows
-    ]  # fmt: skip
+    ]
 
 
 def _asset_row(ex: Exchange, asset: str) -> dict[str, Any]:
@@ -129,11 +160,20 @@ def _asset_row(ex: Exchange, asset: str) -> dict[str, Any]:
     unrealised, held, working = ex.margins(asset)
     free = dec(max(wallet + unrealised - held - working, 0), E8)
     return {
-        "asset": asset, "walletBalance": dec(wallet, E8), "unrealizedProfit": dec(unrealised, E8), "marginBalance": dec(wallet + unrealised, E8),
-        "maintMargin": dec(held // 2, E8), "initialMargin": dec(held + working, E8), "positionInitialMargin": dec(held, E8),
-        "openOrderInitialMargin": dec(working, E8), "crossWalletBalance": dec(wallet, E8), "crossUnPnl": dec(unrealised, E8),
-        "availableBalance": free, "maxWithdrawAmount": free, "updateTime": ex.clock(),
-    }  # fmt: skip
+        "asset": asset,
+        "walletBalance": dec(wallet, E8),
+        "unrealizedProfit": dec(unrealised, E8),
+        "marginBalance": dec(wallet + unrealised, E8),
+        "maintMargin": dec(held // 2, E8),
+        "initialMargin": dec(held + working, E8),
+        "positionInitialMargin": dec(held, E8),
+        "openOrderInitialMargin": dec(working, E8),
+        "crossWalletBalance": dec(wallet, E8),
+        "crossUnPnl": dec(unrealised, E8),
+        "availableBalance": free,
+        "maxWithdrawAmount": free,
+        "updateTime": ex.clock(),
+    }
 
 
 def _listed(ex: Exchange, p: Params) -> list[str]:
@@ -142,33 +182,60 @@ def _listed(ex: Exchange, p: Params) -> list[str]:
     return [n for n in names if ex.open[n] or (n in ex.account.positions and ex.account.positions[n].qty)]
 
 
-def account(ex: Exchange, p: Params) -> dict[str, Any]:
+def account(ex: Exchange, _p: Params) -> dict[str, Any]:
     """GET v3/account."""
     assets = [_asset_row(ex, a) for a in sorted(ex.account.wallet)]
     usdt = next((a for a in assets if a["asset"] == "USDT"), assets[0])
     positions = [
-        {"symbol": r["symbol"], "positionSide": "BOTH", "positionAmt": r["positionAmt"], "unrealizedProfit": r["unRealizedProfit"],
-         "isolatedMargin": "0", "notional": r["notional"], "isolatedWallet": "0", "initialMargin": r["initialMargin"],
-         "maintMargin": r["maintMargin"], "updateTime": r["updateTime"]}
+        {
+            "symbol": r["symbol"],
+            "positionSide": "BOTH",
+            "positionAmt": r["positionAmt"],
+            "unrealizedProfit": r["unRealizedProfit"],
+            "isolatedMargin": "0",
+            "notional": r["notional"],
+            "isolatedWallet": "0",
+            "initialMargin": r["initialMargin"],
+            "maintMargin": r["maintMargin"],
+            "updateTime": r["updateTime"],
+        }
         for r in position_risk(ex, {})
-    ]  # fmt: skip
+    ]
     return {
-        "totalInitialMargin": usdt["initialMargin"], "totalMaintMargin": usdt["maintMargin"], "totalWalletBalance": usdt["walletBalance"],
-        "totalUnrealizedProfit": usdt["unrealizedProfit"], "totalMarginBalance": usdt["marginBalance"],
-        "totalPositionInitialMargin": usdt["positionInitialMargin"], "totalOpenOrderInitialMargin": usdt["openOrderInitialMargin"],
-        "totalCrossWalletBalance": usdt["crossWalletBalance"], "totalCrossUnPnl": usdt["crossUnPnl"],
-        "availableBalance": usdt["availableBalance"], "maxWithdrawAmount": usdt["maxWithdrawAmount"], "assets": assets, "positions": positions,
-    }  # fmt: skip
+        "totalInitialMargin": usdt["initialMargin"],
+        "totalMaintMargin": usdt["maintMargin"],
+        "totalWalletBalance": usdt["walletBalance"],
+        "totalUnrealizedProfit": usdt["unrealizedProfit"],
+        "totalMarginBalance": usdt["marginBalance"],
+        "totalPositionInitialMargin": usdt["positionInitialMargin"],
+        "totalOpenOrderInitialMargin": usdt["openOrderInitialMargin"],
+        "totalCrossWalletBalance": usdt["crossWalletBalance"],
+        "totalCrossUnPnl": usdt["crossUnPnl"],
+        "availableBalance": usdt["availableBalance"],
+        "maxWithdrawAmount": usdt["maxWithdrawAmount"],
+        "assets": assets,
+        "positions": positions,
+    }
 
 
-def balance(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def balance(ex: Exchange, _p: Params) -> list[dict[str, Any]]:
     """GET v3/balance."""
     out = []
     for asset in sorted(ex.account.wallet):
         row = _asset_row(ex, asset)
-        out.append({"accountAlias": "aegis", "asset": asset, "balance": row["walletBalance"], "crossWalletBalance": row["crossWalletBalance"],
-                    "crossUnPnl": row["crossUnPnl"], "availableBalance": row["availableBalance"], "maxWithdrawAmount": row["maxWithdrawAmount"],
-                    "marginAvailable": True, "updateTime": row["updateTime"]})  # fmt: skip
+        out.append(
+            {
+                "accountAlias": "aegis",
+                "asset": asset,
+                "balance": row["walletBalance"],
+                "crossWalletBalance": row["crossWalletBalance"],
+                "crossUnPnl": row["crossUnPnl"],
+                "availableBalance": row["availableBalance"],
+                "maxWithdrawAmount": row["maxWithdrawAmount"],
+                "marginAvailable": True,
+                "updateTime": row["updateTime"],
+            }
+        )
     return out
 
 
@@ -180,33 +247,74 @@ def position_risk(ex: Exchange, p: Params) -> list[dict[str, Any]]:
         s, mark = m.spec, m.mid()
         notional = s.notional_e8(mark, pos.qty)
         entry, margin = pos.entry_text(s), dec(abs(notional) // s.leverage, E8)
-        out.append({
-            "symbol": name, "positionSide": "BOTH", "positionAmt": s.qty(pos.qty), "entryPrice": entry, "breakEvenPrice": entry,
-            "markPrice": s.px(mark), "unRealizedProfit": dec(pos.unrealised_e8(s, mark) if pos.qty else 0, E8), "liquidationPrice": "0",
-            "isolatedMargin": "0", "notional": dec(notional, E8), "marginAsset": s.quote, "isolatedWallet": "0", "initialMargin": margin,
-            "maintMargin": dec(abs(notional) // 200, E8), "positionInitialMargin": margin, "openOrderInitialMargin": "0", "adl": 1,
-            "bidNotional": ex.open_notional(m)[0], "askNotional": ex.open_notional(m)[1], "updateTime": pos.update_ms,
-            "leverage": str(s.leverage), "marginType": "cross",
-        })  # fmt: skip
+        out.append(
+            {
+                "symbol": name,
+                "positionSide": "BOTH",
+                "positionAmt": s.qty(pos.qty),
+                "entryPrice": entry,
+                "breakEvenPrice": entry,
+                "markPrice": s.px(mark),
+                "unRealizedProfit": dec(pos.unrealised_e8(s, mark) if pos.qty else 0, E8),
+                "liquidationPrice": "0",
+                "isolatedMargin": "0",
+                "notional": dec(notional, E8),
+                "marginAsset": s.quote,
+                "isolatedWallet": "0",
+                "initialMargin": margin,
+                "maintMargin": dec(abs(notional) // 200, E8),
+                "positionInitialMargin": margin,
+                "openOrderInitialMargin": "0",
+                "adl": 1,
+                "bidNotional": ex.open_notional(m)[0],
+                "askNotional": ex.open_notional(m)[1],
+                "updateTime": pos.update_ms,
+                "leverage": str(s.leverage),
+                "marginType": "cross",
+            }
+        )
     return out
 
 
-def account_config(ex: Exchange, p: Params) -> dict[str, Any]:
+def account_config(_ex: Exchange, _p: Params) -> dict[str, Any]:
     """GET accountConfig."""
-    return {"feeTier": 0, "canTrade": True, "canDeposit": True, "canWithdraw": True, "dualSidePosition": False, "updateTime": 0,
-            "multiAssetsMargin": False, "tradeGroupId": -1}  # fmt: skip
+    return {
+        "feeTier": 0,
+        "canTrade": True,
+        "canDeposit": True,
+        "canWithdraw": True,
+        "dualSidePosition": False,
+        "updateTime": 0,
+        "multiAssetsMargin": False,
+        "tradeGroupId": -1,
+    }
 
 
 def symbol_config(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     """GET symbolConfig."""
-    return [{"symbol": m.spec.name, "marginType": "CROSSED", "isAutoAddMargin": False, "leverage": m.spec.leverage,
-             "maxNotionalValue": "100000000"} for m in one_or_all(ex, p)[0]]  # fmt: skip
+    return [
+        {
+            "symbol": m.spec.name,
+            "marginType": "CROSSED",
+            "isAutoAddMargin": False,
+            "leverage": m.spec.leverage,
+            "maxNotionalValue": "100000000",
+        }
+        for m in one_or_all(ex, p)[0]
+    ]
 
 
 def leverage_bracket(ex: Exchange, p: Params) -> Any:
     """GET leverageBracket: one tier."""
     markets, one = one_or_all(ex, p)
-    tier = {"bracket": 1, "initialLeverage": 20, "notionalCap": 100000000, "notionalFloor": 0, "maintMarginRatio": 0.005, "cum": 0}
+    tier = {
+        "bracket": 1,
+        "initialLeverage": 20,
+        "notionalCap": 100000000,
+        "notionalFloor": 0,
+        "maintMarginRatio": 0.005,
+        "cum": 0,
+    }
     rows = [{"symbol": m.spec.name, "notionalCoef": 1, "brackets": [tier]} for m in markets]
     return rows[0] if one else rows
 
@@ -214,11 +322,15 @@ def leverage_bracket(ex: Exchange, p: Params) -> Any:
 def commission_rate(ex: Exchange, p: Params) -> dict[str, Any]:
     """GET commissionRate."""
     m = ex.market(need(p, "symbol"))
-    return {"symbol": m.spec.name, "makerCommissionRate": trim(ex.account.maker_ppm, 6), "takerCommissionRate": trim(ex.account.taker_ppm, 6),
-            "rpiCommissionRate": trim(ex.account.maker_ppm, 6)}  # fmt: skip
+    return {
+        "symbol": m.spec.name,
+        "makerCommissionRate": trim(ex.account.maker_ppm, 6),
+        "takerCommissionRate": trim(ex.account.taker_ppm, 6),
+        "rpiCommissionRate": trim(ex.account.maker_ppm, 6),
+    }
 
 
-def listen_start(ex: Exchange, p: Params) -> dict[str, Any]:
+def listen_start(ex: Exchange, _p: Params) -> dict[str, Any]:
     """POST listenKey: the living key extended, or a new one."""
     return {"listenKey": ex.start_listen_key()}
 
@@ -230,7 +342,7 @@ def listen_ping(ex: Exchange, p: Params) -> dict[str, Any]:
     return {"listenKey": ex.start_listen_key()}
 
 
-def listen_stop(ex: Exchange, p: Params) -> dict[str, Any]:
+def listen_stop(ex: Exchange, _p: Params) -> dict[str, Any]:
     """DELETE listenKey."""
     ex.end_listen_key(expired=False)
     return {}

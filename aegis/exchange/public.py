@@ -41,15 +41,22 @@ def one_or_all(ex: Exchange, p: Params) -> tuple[list[Market], bool]:
     return list(ex.markets.values()), False
 
 
-def exchange_info(ex: Exchange, p: Params) -> dict[str, Any]:
+def exchange_info(ex: Exchange, _p: Params) -> dict[str, Any]:
     """GET exchangeInfo."""
     quotes = sorted({m.spec.quote for m in ex.markets.values()})
     assets = [{"asset": q, "marginAvailable": True, "autoAssetExchange": "0"} for q in quotes]
-    return {"timezone": "UTC", "serverTime": ex.clock() - STALE_MS, "futuresType": "U_MARGINED", "rateLimits": LIMITS,
-            "exchangeFilters": [], "assets": assets, "symbols": [filters.listing_row(m.spec) for m in ex.markets.values()]}  # fmt: skip
+    return {
+        "timezone": "UTC",
+        "serverTime": ex.clock() - STALE_MS,
+        "futuresType": "U_MARGINED",
+        "rateLimits": LIMITS,
+        "exchangeFilters": [],
+        "assets": assets,
+        "symbols": [filters.listing_row(m.spec) for m in ex.markets.values()],
+    }
 
 
-def order_limits(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def order_limits(_ex: Exchange, _p: Params) -> list[dict[str, Any]]:
     """GET rateLimit/order."""
     return LIMITS[1:]
 
@@ -85,20 +92,35 @@ def trades(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     m = ex.market(need(p, "symbol"))
     s = m.spec
     return [
-        {"id": t.id, "price": s.px(t.px), "qty": s.qty(t.qty), "quoteQty": dec(t.px * t.qty, s.px_exp + s.qty_exp), "time": t.time_ms,
-         "isBuyerMaker": t.buyer_maker, "isRPITrade": False}
+        {
+            "id": t.id,
+            "price": s.px(t.px),
+            "qty": s.qty(t.qty),
+            "quoteQty": dec(t.px * t.qty, s.px_exp + s.qty_exp),
+            "time": t.time_ms,
+            "isBuyerMaker": t.buyer_maker,
+            "isRPITrade": False,
+        }
         for t in pick(m.trades, p, limit_of(p, 500, 1000))
-    ]  # fmt: skip
+    ]
 
 
 def agg_trades(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     """GET aggTrades."""
     m = ex.market(need(p, "symbol"))
     return [
-        {"a": t.id, "p": m.spec.px(t.px), "q": m.spec.qty(t.qty), "nq": m.spec.qty(t.qty), "f": t.first, "l": t.last, "T": t.time_ms,
-         "m": t.buyer_maker}
+        {
+            "a": t.id,
+            "p": m.spec.px(t.px),
+            "q": m.spec.qty(t.qty),
+            "nq": m.spec.qty(t.qty),
+            "f": t.first,
+            "l": t.last,
+            "T": t.time_ms,
+            "m": t.buyer_maker,
+        }
         for t in pick(m.aggs, p, limit_of(p, 500, 1000))
-    ]  # fmt: skip
+    ]
 
 
 def klines(ex: Exchange, p: Params) -> list[list[Any]]:
@@ -113,10 +135,22 @@ def klines(ex: Exchange, p: Params) -> list[list[Any]]:
     found = found[:limit] if p.get("startTime") else found[-limit:]
     e = s.px_exp + s.qty_exp
     return [
-        [c.open_ms, s.px(c.o), s.px(c.h), s.px(c.l), s.px(c.c), s.qty(c.v), c.open_ms + span - 1, dec(c.quote, e), c.n, s.qty(c.taker_v),
-         dec(c.taker_quote, e), "0"]
+        [
+            c.open_ms,
+            s.px(c.o),
+            s.px(c.h),
+            s.px(c.l),
+            s.px(c.c),
+            s.qty(c.v),
+            c.open_ms + span - 1,
+            dec(c.quote, e),
+            c.n,
+            s.qty(c.taker_v),
+            dec(c.taker_quote, e),
+            "0",
+        ]
         for c in found
-    ]  # fmt: skip
+    ]
 
 
 def premium_index(ex: Exchange, p: Params) -> Any:
@@ -124,10 +158,18 @@ def premium_index(ex: Exchange, p: Params) -> Any:
     markets, one = one_or_all(ex, p)
     now = ex.clock()
     rows = [
-        {"symbol": m.spec.name, "markPrice": m.spec.px(m.mid()), "indexPrice": m.spec.px(m.mid()), "estimatedSettlePrice": m.spec.px(m.mid()),
-         "lastFundingRate": dec(m.rate_e8, E8), "interestRate": "0.00010000", "nextFundingTime": next_funding_ms(now), "time": now}
+        {
+            "symbol": m.spec.name,
+            "markPrice": m.spec.px(m.mid()),
+            "indexPrice": m.spec.px(m.mid()),
+            "estimatedSettlePrice": m.spec.px(m.mid()),
+            "lastFundingRate": dec(m.rate_e8, E8),
+            "interestRate": "0.00010000",
+            "nextFundingTime": next_funding_ms(now),
+            "time": now,
+        }
         for m in markets
-    ]  # fmt: skip
+    ]
     return rows[0] if one else rows
 
 
@@ -135,12 +177,18 @@ def funding_rate(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     """GET fundingRate: the last settled boundary of each symbol."""
     at = next_funding_ms(ex.clock()) - FUNDING_MS
     return [
-        {"symbol": m.spec.name, "fundingTime": at, "fundingRate": dec(m.rate_e8, E8), "markPrice": m.spec.px(m.mid()), "rateType": "Regular"}
+        {
+            "symbol": m.spec.name,
+            "fundingTime": at,
+            "fundingRate": dec(m.rate_e8, E8),
+            "markPrice": m.spec.px(m.mid()),
+            "rateType": "Regular",
+        }
         for m in one_or_all(ex, p)[0]
     ]
 
 
-def funding_info(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def funding_info(_ex: Exchange, _p: Params) -> list[dict[str, Any]]:
     """GET fundingInfo: empty, because every symbol here settles each 8 h."""
     return []
 
@@ -151,8 +199,17 @@ def book_ticker(ex: Exchange, p: Params) -> Any:
     now, rows = ex.clock(), []
     for m in markets:
         (bid, bid_qty), (ask, ask_qty) = m.book.best(BUY), m.book.best(SELL)
-        rows.append({"symbol": m.spec.name, "bidPrice": m.spec.px(bid), "bidQty": m.spec.qty(bid_qty), "askPrice": m.spec.px(ask),
-                     "askQty": m.spec.qty(ask_qty), "time": now, "lastUpdateId": m.last_u})  # fmt: skip
+        rows.append(
+            {
+                "symbol": m.spec.name,
+                "bidPrice": m.spec.px(bid),
+                "bidQty": m.spec.qty(bid_qty),
+                "askPrice": m.spec.px(ask),
+                "askQty": m.spec.qty(ask_qty),
+                "time": now,
+                "lastUpdateId": m.last_u,
+            }
+        )
     return rows[0] if one else rows
 
 
@@ -171,8 +228,24 @@ def ticker_day(ex: Exchange, p: Params) -> Any:
         s, day = m.spec, gather(m, "1d", 1)
         if day:
             c = day[0]
-            rows.append({"symbol": s.name, "priceChange": s.px(c.c - c.o), "priceChangePercent": "0.000", "weightedAvgPrice": s.px(c.quote // c.v),
-                         "lastPrice": s.px(c.c), "lastQty": s.qty(m.trades[-1].qty), "openPrice": s.px(c.o), "highPrice": s.px(c.h),
-                         "lowPrice": s.px(c.l), "volume": s.qty(c.v), "quoteVolume": dec(c.quote, s.px_exp + s.qty_exp), "openTime": c.open_ms,
-                         "closeTime": ex.clock(), "firstId": c.first, "lastId": c.last, "count": c.n})  # fmt: skip
+            rows.append(
+                {
+                    "symbol": s.name,
+                    "priceChange": s.px(c.c - c.o),
+                    "priceChangePercent": "0.000",
+                    "weightedAvgPrice": s.px(c.quote // c.v),
+                    "lastPrice": s.px(c.c),
+                    "lastQty": s.qty(m.trades[-1].qty),
+                    "openPrice": s.px(c.o),
+                    "highPrice": s.px(c.h),
+                    "lowPrice": s.px(c.l),
+                    "volume": s.qty(c.v),
+                    "quoteVolume": dec(c.quote, s.px_exp + s.qty_exp),
+                    "openTime": c.open_ms,
+                    "closeTime": ex.clock(),
+                    "firstId": c.first,
+                    "lastId": c.last,
+                    "count": c.n,
+                }
+            )
     return (rows[0] if rows else {}) if one else rows

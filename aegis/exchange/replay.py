@@ -90,10 +90,14 @@ class ReplayBook:
         """As `matching.Book.submit`, against displayed levels; the user's own orders never meet each other here."""
         limit = bound if order.kind == "MARKET" else order.px
         if order.tif == "GTX" and self.crosses(order.side, order.px):
-            raise VenueError(-5022, "Due to the order could not be executed as maker, the Post Only order will be rejected.")
+            raise VenueError(
+                -5022, "Due to the order could not be executed as maker, the Post Only order will be rejected."
+            )
         offers = self.offers(order.side, limit, order.left)
         if order.tif == "FOK" and sum(q for _, q in offers) < order.left:
-            raise VenueError(-5021, "Due to the order could not be filled immediately, the FOK order has been rejected.")
+            raise VenueError(
+                -5021, "Due to the order could not be filled immediately, the FOK order has been rejected."
+            )
         out = Outcome()
         for px, qty in offers:
             order.take(px, qty)

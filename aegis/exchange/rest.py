@@ -61,34 +61,51 @@ def table() -> dict[tuple[str, str], Route]:
     v1, v2, v3 = "/fapi/v1/", "/fapi/v2/", "/fapi/v3/"
     pub = lambda run, weight=1: Route(run, weight, NONE)  # noqa: E731
     routes = {
-        ("GET", v1 + "ping"): pub(lambda ex, p: {}), ("GET", v1 + "time"): pub(lambda ex, p: {"serverTime": ex.clock()}),
-        ("GET", v1 + "exchangeInfo"): pub(public.exchange_info), ("GET", v1 + "depth"): pub(public.depth, depth_weight),
-        ("GET", v1 + "trades"): pub(public.trades, 5), ("GET", v1 + "historicalTrades"): Route(public.trades, 200, KEY),
-        ("GET", v1 + "aggTrades"): pub(public.agg_trades, 20), ("GET", v1 + "klines"): pub(public.klines, klines_weight),
+        ("GET", v1 + "ping"): pub(lambda _ex, _p: {}),
+        ("GET", v1 + "time"): pub(lambda ex, _p: {"serverTime": ex.clock()}),
+        ("GET", v1 + "exchangeInfo"): pub(public.exchange_info),
+        ("GET", v1 + "depth"): pub(public.depth, depth_weight),
+        ("GET", v1 + "trades"): pub(public.trades, 5),
+        ("GET", v1 + "historicalTrades"): Route(public.trades, 200, KEY),
+        ("GET", v1 + "aggTrades"): pub(public.agg_trades, 20),
+        ("GET", v1 + "klines"): pub(public.klines, klines_weight),
         ("GET", v1 + "premiumIndex"): pub(public.premium_index, per_symbol(1, 10)),
-        ("GET", v1 + "fundingRate"): pub(public.funding_rate), ("GET", v1 + "fundingInfo"): pub(public.funding_info),
+        ("GET", v1 + "fundingRate"): pub(public.funding_rate),
+        ("GET", v1 + "fundingInfo"): pub(public.funding_info),
         ("GET", v1 + "ticker/bookTicker"): pub(public.book_ticker, per_symbol(2, 5)),
         ("GET", v1 + "ticker/price"): pub(public.ticker_price, per_symbol(1, 2)),
         ("GET", v2 + "ticker/price"): pub(public.ticker_price, per_symbol(1, 2)),
         ("GET", v1 + "ticker/24hr"): pub(public.ticker_day, per_symbol(1, 40)),
-        ("POST", v1 + "order"): Route(orders.place, 0, orders=1), ("PUT", v1 + "order"): Route(orders.modify, 0, orders=1),
-        ("POST", v1 + "order/test"): Route(orders.test, 0), ("GET", v1 + "order"): Route(orders.query),
-        ("DELETE", v1 + "order"): Route(orders.cancel), ("DELETE", v1 + "allOpenOrders"): Route(orders.cancel_all),
-        ("POST", v1 + "batchOrders"): Route(private.batch_place, 5, orders=5), ("DELETE", v1 + "batchOrders"): Route(private.batch_cancel),
-        ("POST", v1 + "countdownCancelAll"): Route(orders.countdown, 10), ("GET", v1 + "openOrder"): Route(orders.open_order),
+        ("POST", v1 + "order"): Route(orders.place, 0, orders=1),
+        ("PUT", v1 + "order"): Route(orders.modify, 0, orders=1),
+        ("POST", v1 + "order/test"): Route(orders.test, 0),
+        ("GET", v1 + "order"): Route(orders.query),
+        ("DELETE", v1 + "order"): Route(orders.cancel),
+        ("DELETE", v1 + "allOpenOrders"): Route(orders.cancel_all),
+        ("POST", v1 + "batchOrders"): Route(private.batch_place, 5, orders=5),
+        ("DELETE", v1 + "batchOrders"): Route(private.batch_cancel),
+        ("POST", v1 + "countdownCancelAll"): Route(orders.countdown, 10),
+        ("GET", v1 + "openOrder"): Route(orders.open_order),
         ("GET", v1 + "openOrders"): Route(private.open_orders, per_symbol(1, 40)),
-        ("GET", v1 + "openAlgoOrders"): Route(lambda ex, p: [], per_symbol(1, 40)),
-        ("DELETE", v1 + "algoOpenOrders"): Route(lambda ex, p: {"code": 200, "msg": "The operation of cancel all open order is done."}),
-        ("GET", v1 + "allOrders"): Route(private.all_orders, 5), ("GET", v1 + "userTrades"): Route(private.user_trades, 5),
-        ("GET", v1 + "income"): Route(private.income, 30), ("GET", v1 + "accountConfig"): Route(private.account_config, 5),
-        ("GET", v1 + "symbolConfig"): Route(private.symbol_config, 5), ("GET", v1 + "leverageBracket"): Route(private.leverage_bracket),
-        ("GET", v1 + "commissionRate"): Route(private.commission_rate, 20), ("GET", v1 + "rateLimit/order"): Route(public.order_limits),
-        ("GET", v1 + "positionSide/dual"): Route(lambda ex, p: {"dualSidePosition": False}, 30),
-        ("GET", v1 + "multiAssetsMargin"): Route(lambda ex, p: {"multiAssetsMargin": False}, 30),
-        ("GET", v1 + "feeBurn"): Route(lambda ex, p: {"feeBurn": False}, 30),
-        ("POST", v1 + "listenKey"): Route(private.listen_start, 1, KEY), ("PUT", v1 + "listenKey"): Route(private.listen_ping, 1, KEY),
+        ("GET", v1 + "openAlgoOrders"): Route(lambda _ex, _p: [], per_symbol(1, 40)),
+        ("DELETE", v1 + "algoOpenOrders"): Route(
+            lambda _ex, _p: {"code": 200, "msg": "The operation of cancel all open order is done."}
+        ),
+        ("GET", v1 + "allOrders"): Route(private.all_orders, 5),
+        ("GET", v1 + "userTrades"): Route(private.user_trades, 5),
+        ("GET", v1 + "income"): Route(private.income, 30),
+        ("GET", v1 + "accountConfig"): Route(private.account_config, 5),
+        ("GET", v1 + "symbolConfig"): Route(private.symbol_config, 5),
+        ("GET", v1 + "leverageBracket"): Route(private.leverage_bracket),
+        ("GET", v1 + "commissionRate"): Route(private.commission_rate, 20),
+        ("GET", v1 + "rateLimit/order"): Route(public.order_limits),
+        ("GET", v1 + "positionSide/dual"): Route(lambda _ex, _p: {"dualSidePosition": False}, 30),
+        ("GET", v1 + "multiAssetsMargin"): Route(lambda _ex, _p: {"multiAssetsMargin": False}, 30),
+        ("GET", v1 + "feeBurn"): Route(lambda _ex, _p: {"feeBurn": False}, 30),
+        ("POST", v1 + "listenKey"): Route(private.listen_start, 1, KEY),
+        ("PUT", v1 + "listenKey"): Route(private.listen_ping, 1, KEY),
         ("DELETE", v1 + "listenKey"): Route(private.listen_stop, 1, KEY),
-    }  # fmt: skip
+    }
     for version in (v2, v3):
         routes["GET", version + "account"] = Route(private.account, 5)
         routes["GET", version + "balance"] = Route(private.balance, 5)
@@ -133,9 +150,14 @@ class Rest:
 
     def answer(self, status: int, body: Any) -> web.Response:
         """A JSON response with the limit headers."""
-        headers = {"X-MBX-USED-WEIGHT-1M": str(self.limits.used), "X-MBX-ORDER-COUNT-10S": str(self.limits.recent(now_ms())),
-                   "X-MBX-ORDER-COUNT-1M": str(len(self.limits.stamps))}  # fmt: skip
-        return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers)
+        headers = {
+            "X-MBX-USED-WEIGHT-1M": str(self.limits.used),
+            "X-MBX-ORDER-COUNT-10S": str(self.limits.recent(now_ms())),
+            "X-MBX-ORDER-COUNT-1M": str(len(self.limits.stamps)),
+        }
+        return web.Response(
+            status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers
+        )
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, with the planted fault it meets, if any."""
@@ -160,12 +182,21 @@ class Rest:
         route = self.routes.get((request.method, path))
         if route is None:
             status = 405 if path in self.paths else 404
-            return self.answer(status, {"code": -1000 if status == 405 else -5000, "msg": f"Path {path}, Method {request.method} is invalid"})
+            return self.answer(
+                status,
+                {"code": -1000 if status == 405 else -5000, "msg": f"Path {path}, Method {request.method} is invalid"},
+            )
         now = self.ex.clock()
         plain = parse_pairs(body) | parse_pairs(query)
         weight = route.weight if isinstance(route.weight, int) else route.weight(plain)
         if self.limits.charge(weight, now) > self.limits.weight_max:
-            response = self.answer(429, {"code": -1003, "msg": f"Too many requests; current limit is {self.limits.weight_max} request weight per 1 MINUTE."})
+            response = self.answer(
+                429,
+                {
+                    "code": -1003,
+                    "msg": f"Too many requests; current limit is {self.limits.weight_max} request weight per 1 MINUTE.",
+                },
+            )
             response.headers["Retry-After"] = str(60 - now // 1000 % 60)
             return response
         api_key = request.headers.get("X-MBX-APIKEY")

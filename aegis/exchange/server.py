@@ -19,10 +19,10 @@ from aiohttp import web
 from aegis.exchange import clock
 from aegis.exchange.account import Account
 from aegis.exchange.auth import Gate, load_keys
+from aegis.exchange.capture import load
 from aegis.exchange.control import Control
 from aegis.exchange.engine import Exchange
 from aegis.exchange.market import Flow, make_markets
-from aegis.exchange.capture import load
 from aegis.exchange.replay import Replay
 from aegis.exchange.rest import Limits, Rest
 from aegis.exchange.streams import Hub
@@ -45,11 +45,19 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--replay", default="", help="stream this capture instead of the synthetic flow")
     p.add_argument("--speed", default="1", help="replay pace: 1, a factor, or max")
     p.add_argument("--wallet", default="10000", help="starting balance per quote asset")
-    p.add_argument("--events-per-s", dest="events_per_s", type=int, default=200, help="synthetic events per second over all symbols")
+    p.add_argument(
+        "--events-per-s",
+        dest="events_per_s",
+        type=int,
+        default=200,
+        help="synthetic events per second over all symbols",
+    )
     p.add_argument("--maker-ppm", dest="maker_ppm", type=int, default=200, help="maker fee in millionths")
     p.add_argument("--taker-ppm", dest="taker_ppm", type=int, default=500, help="taker fee in millionths")
     p.add_argument("--listen-key-s", dest="listen_key_s", type=float, default=3600.0, help="life of a listen key")
-    p.add_argument("--lifetime-s", dest="lifetime_s", type=float, default=86400.0, help="forced disconnect of websockets")
+    p.add_argument(
+        "--lifetime-s", dest="lifetime_s", type=float, default=86400.0, help="forced disconnect of websockets"
+    )
     p.add_argument("--weight", type=int, default=2400, help="REQUEST_WEIGHT per minute")
     p.add_argument("--json", action="store_true", help="machine-readable output (the ready line always is)")
     return p
@@ -93,9 +101,20 @@ class Venue:
         """Replay fields of /aegis/state."""
         r = self.replay
         if r is None:
-            return {"replay_done": False, "replay_started": False, "frames_in_capture": 0, "replay_sent": 0, "replay_streams": []}
-        return {"replay_done": r.done, "replay_started": r.started.is_set(), "frames_in_capture": r.capture.frames, "replay_sent": r.sent,
-                "replay_streams": sorted(r.capture.streams)}  # fmt: skip
+            return {
+                "replay_done": False,
+                "replay_started": False,
+                "frames_in_capture": 0,
+                "replay_sent": 0,
+                "replay_streams": [],
+            }
+        return {
+            "replay_done": r.done,
+            "replay_started": r.started.is_set(),
+            "frames_in_capture": r.capture.frames,
+            "replay_sent": r.sent,
+            "replay_streams": sorted(r.capture.streams),
+        }
 
     def start_replay(self) -> bool:
         """Start the capture; false when there is none."""

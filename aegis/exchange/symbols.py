@@ -95,7 +95,9 @@ class Spec:
         return px * qty * 10 ** (E8 - self.px_exp - self.qty_exp)
 
 
-def make_spec(name: str, quote: str, start: str, tick: str, lot: str, notional: str, band: tuple[Num, Num] | None = None) -> Spec:
+def make_spec(
+    name: str, quote: str, start: str, tick: str, lot: str, notional: str, band: tuple[Num, Num] | None = None
+) -> Spec:
     """A Spec from decimal texts; limits of size follow from the price (about 2e6 quote per order)."""
     px, tk, lt = Num.parse(start), Num.parse(tick), Num.parse(lot)
     px_exp, qty_exp = max(px.e, tk.e), lt.e
@@ -105,9 +107,19 @@ def make_spec(name: str, quote: str, start: str, tick: str, lot: str, notional: 
     low, high = (band[0].at(px_exp), band[1].at(px_exp)) if band else (start_px * 8 // 10, start_px * 12 // 10)
     unit = tk.at(px_exp)
     return Spec(
-        name, name[: -len(quote)], quote, px_exp, qty_exp, unit, step, start_px // unit * unit, (low, high),
-        Num.parse(notional).at(E8), lots * step, max(1, lots // 8) * step,
-    )  # fmt: skip
+        name,
+        name[: -len(quote)],
+        quote,
+        px_exp,
+        qty_exp,
+        unit,
+        step,
+        start_px // unit * unit,
+        (low, high),
+        Num.parse(notional).at(E8),
+        lots * step,
+        max(1, lots // 8) * step,
+    )
 
 
 def banded(name: str, i: int) -> Spec:

@@ -20,8 +20,8 @@ from aegis.exchange.public import LIMITS
 from aegis.exchange.rest import KEY, NONE, SIGNED, Limits, Route, per_symbol
 
 METHODS = {
-    "ping": Route(lambda ex, p: {}, 1, NONE),
-    "time": Route(lambda ex, p: {"serverTime": ex.clock()}, 1, NONE),
+    "ping": Route(lambda _ex, _p: {}, 1, NONE),
+    "time": Route(lambda ex, _p: {"serverTime": ex.clock()}, 1, NONE),
     "order.place": Route(orders.place, 0, orders=1),
     "order.modify": Route(orders.modify, 0, orders=1),
     "order.cancel": Route(orders.cancel),
@@ -71,7 +71,9 @@ class WsApi:
         session = Session()
         session.connected_ms = self.ex.clock()
         self.sockets.add(ws)
-        timer = asyncio.get_running_loop().call_later(self.lifetime_s, lambda: asyncio.ensure_future(ws.close(code=1001)))
+        timer = asyncio.get_running_loop().call_later(
+            self.lifetime_s, lambda: asyncio.ensure_future(ws.close(code=1001))
+        )
         try:
             async for msg in ws:
                 if msg.type != WSMsgType.TEXT:
@@ -84,14 +86,20 @@ class WsApi:
             self.sockets.discard(ws)
         return ws
 
-    async def handle(self, request: web.Request, ws: web.WebSocketResponse, session: Session, text: str, with_limits: bool) -> None:
+    async def handle(
+        self, request: web.Request, ws: web.WebSocketResponse, session: Session, text: str, with_limits: bool
+    ) -> None:
         """Answer one message, with the planted fault it meets."""
         ident, status, body = self.decode(text)
         fault = self.ex.faults.next(f"WS {body[0]}") if status == 200 else None
         if fault is not None and fault.delay_ms:
             await asyncio.sleep(fault.delay_ms / 1000)
         if fault is not None and fault.kind == "error":
-            reply: dict[str, Any] = {"id": ident, "status": fault.status, "error": {"code": fault.code, "msg": fault.msg}}
+            reply: dict[str, Any] = {
+                "id": ident,
+                "status": fault.status,
+                "error": {"code": fault.code, "msg": fault.msg},
+            }
         elif status != 200:
             reply = {"id": ident, "status": status, "error": body[1]}
         else:
@@ -120,7 +128,11 @@ class WsApi:
     def run(self, session: Session, ident: Any, method: str, raw: dict[str, Any]) -> dict[str, Any]:
         """The reply to a well-formed request."""
         try:
-            return {"id": ident, "status": 200, "result": self.dispatch(session, method, {k: text_of(v) for k, v in raw.items()})}
+            return {
+                "id": ident,
+                "status": 200,
+                "result": self.dispatch(session, method, {k: text_of(v) for k, v in raw.items()}),
+            }
         except VenueError as e:
             return {"id": ident, "status": e.status, "error": {"code": e.code, "msg": e.msg}}
 
@@ -161,5 +173,10 @@ class WsApi:
             session.key, session.since_ms = None, 0
         elif method != "session.status":
             raise VenueError(-1000, f"Unknown method {method}", 400)
-        return {"apiKey": session.key.api_key if session.key else None, "authorizedSince": session.since_ms or None,
-                "connectedSince": session.connected_ms, "returnRateLimits": True, "serverTime": now}  # fmt: skip
+        return {
+            "apiKey": session.key.api_key if session.key else None,
+            "authorizedSince": session.since_ms or None,
+            "connectedSince": session.connected_ms,
+            "returnRateLimits": True,
+            "serverTime": now,
+        }

@@ -53,7 +53,11 @@ class Client:
         """A WebSocket API request signed by itself."""
         rows = params | {"apiKey": self.api_key, "timestamp": time.time_ns() // 1_000_000}
         text = "&".join(f"{k}={rows[k]}" for k in sorted(rows)).encode()
-        sign = base64.b64encode(self.private.sign(text)).decode() if ed25519 else hmac.new(self.secret, text, hashlib.sha256).hexdigest()
+        sign = (
+            base64.b64encode(self.private.sign(text)).decode()
+            if ed25519
+            else hmac.new(self.secret, text, hashlib.sha256).hexdigest()
+        )
         return {"id": ident, "method": method, "params": rows | {"signature": sign}}
 
 

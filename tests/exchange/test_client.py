@@ -28,7 +28,12 @@ def test_taker_fill_events_come_in_the_observed_order(tmp_path: Path) -> None:
         async with running(tmp_path, events_per_s=0) as client:
             got = await events_of(client, 4, lambda: client.ok("POST", "/fapi/v1/order", **BUY))
             shape = [(e["e"], e.get("o", {}).get("x")) for e in got]  # type: ignore[attr-defined]
-            assert shape == [("TRADE_LITE", None), ("ORDER_TRADE_UPDATE", "NEW"), ("ACCOUNT_UPDATE", None), ("ORDER_TRADE_UPDATE", "TRADE")]
+            assert shape == [
+                ("TRADE_LITE", None),
+                ("ORDER_TRADE_UPDATE", "NEW"),
+                ("ACCOUNT_UPDATE", None),
+                ("ORDER_TRADE_UPDATE", "TRADE"),
+            ]
             fill = got[3]["o"]
             assert (fill["X"], fill["z"], fill["t"]) == ("FILLED", "0.002", got[0]["t"])  # type: ignore[index]
             (row,) = await client.ok("GET", "/fapi/v1/userTrades", symbol="BTCUSDT", fromId=fill["t"])  # type: ignore[index,misc]
@@ -46,18 +51,37 @@ def test_rest_limits_codes_and_queries(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with running(tmp_path, events_per_s=0) as client:
-            limit = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTX", "quantity": "0.010", "price": "61000.0",
-                     "newClientOrderId": "a-1"}  # fmt: skip
+            limit = {
+                "symbol": "BTCUSDT",
+                "side": "BUY",
+                "type": "LIMIT",
+                "timeInForce": "GTX",
+                "quantity": "0.010",
+                "price": "61000.0",
+                "newClientOrderId": "a-1",
+            }
             ack = await client.ok("POST", "/fapi/v1/order", **limit)
             assert "avgPrice" not in ack and "cumQuote" not in ack and ack["status"] == "NEW"  # type: ignore[operator,index]
             assert (await client.call("POST", "/fapi/v1/order", **limit))[1]["code"] == -4116  # type: ignore[index]
-            assert (await client.call("POST", "/fapi/v1/order", **limit | {"newClientOrderId": "b", "price": "62000"}))[1]["code"] == -5022  # type: ignore[index]
+            assert (await client.call("POST", "/fapi/v1/order", **limit | {"newClientOrderId": "b", "price": "62000"}))[
+                1
+            ]["code"] == -5022  # type: ignore[index]
             assert "avgPrice" in await client.ok("GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="a-1")  # type: ignore[operator]
             assert len(await client.ok("GET", "/fapi/v1/openOrders")) == 1  # type: ignore[arg-type]
-            done = await client.ok("PUT", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", origClientOrderId="a-1", quantity="0.010", price="60900.0")
+            done = await client.ok(
+                "PUT",
+                "/fapi/v1/order",
+                symbol="BTCUSDT",
+                side="BUY",
+                origClientOrderId="a-1",
+                quantity="0.010",
+                price="60900.0",
+            )
             assert done["orderId"] == ack["orderId"]  # type: ignore[index]
             await client.ok("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=ack["orderId"])  # type: ignore[index]
-            assert (await client.call("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=ack["orderId"]))[1]["code"] == -2011  # type: ignore[index]
+            assert (await client.call("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=ack["orderId"]))[1][
+                "code"
+            ] == -2011  # type: ignore[index]
             assert (await client.call("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=1))[1]["code"] == -2013  # type: ignore[index]
             assert (await client.call("POST", "/fapi/v1/order", **BUY | {"reduceOnly": "true"}))[1]["code"] == -2022  # type: ignore[index]
 
@@ -69,7 +93,14 @@ def test_countdown_cancels_when_it_is_not_renewed(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with running(tmp_path, events_per_s=0) as client:
-            limit = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.010", "price": "61000.0"}
+            limit = {
+                "symbol": "BTCUSDT",
+                "side": "BUY",
+                "type": "LIMIT",
+                "timeInForce": "GTC",
+                "quantity": "0.010",
+                "price": "61000.0",
+            }
 
             async def act() -> None:
                 await client.ok("POST", "/fapi/v1/order", **limit)
@@ -87,7 +118,10 @@ def test_websocket_api_orders(tmp_path: Path, ed25519: bool) -> None:
     """Signed messages and a logged-on session both trade; ids come back with their own type; HMAC cannot log on."""
 
     async def main() -> None:
-        async with running(tmp_path, events_per_s=0) as client, client.http.ws_connect(f"{client.base}/ws-fapi/v1") as ws:
+        async with (
+            running(tmp_path, events_per_s=0) as client,
+            client.http.ws_connect(f"{client.base}/ws-fapi/v1") as ws,
+        ):
             await ws.send_json(client.signed_message(7, "session.logon", ed25519))
             logon = json.loads(await receive(ws))
             assert (logon["id"], logon["status"]) == (7, 200 if ed25519 else 400)
@@ -98,7 +132,9 @@ def test_websocket_api_orders(tmp_path: Path, ed25519: bool) -> None:
             await ws.send_json(placing)
             placed = json.loads(await receive(ws))
             assert (placed["id"], placed["status"]) == ("x", 200), placed
-            await ws.send_json(client.signed_message(8, "order.status", ed25519, symbol="BTCUSDT", orderId=placed["result"]["orderId"]))
+            await ws.send_json(
+                client.signed_message(8, "order.status", ed25519, symbol="BTCUSDT", orderId=placed["result"]["orderId"])
+            )
             assert json.loads(await receive(ws))["result"]["status"] == "FILLED"
             await ws.send_json(client.signed_message(9, "order.cancel", ed25519, symbol="BTCUSDT", orderId=1))
             assert json.loads(await receive(ws))["error"]["code"] == -2011
@@ -112,7 +148,10 @@ def test_wrong_route_is_acknowledged_and_silent(tmp_path: Path) -> None:
     async def main() -> None:
         async with running(tmp_path, events_per_s=500) as client:
             name = "btcusdt@markPrice@1s"
-            async with client.http.ws_connect(f"{client.base}/public/ws") as wrong, client.http.ws_connect(f"{client.base}/market/ws") as right:
+            async with (
+                client.http.ws_connect(f"{client.base}/public/ws") as wrong,
+                client.http.ws_connect(f"{client.base}/market/ws") as right,
+            ):
                 for ws in (wrong, right):
                     await ws.send_json({"method": "SUBSCRIBE", "params": [name], "id": "s"})
                     assert json.loads(await receive(ws)) == {"result": None, "id": "s"}
@@ -127,7 +166,10 @@ def test_depth_stream_joins_the_snapshot_and_stays_whole(tmp_path: Path) -> None
     """A book kept by the public rules (join, `pu` chain) equals the venue's own at the same update id."""
 
     async def main() -> None:
-        async with running(tmp_path, events_per_s=2000) as client, client.http.ws_connect(f"{client.base}/public/stream?streams=ethusdt@depth@100ms") as ws:
+        async with (
+            running(tmp_path, events_per_s=2000) as client,
+            client.http.ws_connect(f"{client.base}/public/stream?streams=ethusdt@depth@100ms") as ws,
+        ):
             first = json.loads(await receive(ws))["data"]
             snap = (await client.call("GET", "/fapi/v1/depth", signed=False, symbol="ETHUSDT", limit=1000))[1]
             last = snap["lastUpdateId"]  # type: ignore[index,call-overload]

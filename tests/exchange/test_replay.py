@@ -12,7 +12,13 @@ from exchange_client import receive, running, until
 
 from aegis.exchange.capture import lines, nanoseconds
 
-SNAPSHOT = {"lastUpdateId": 100, "E": 1, "T": 1, "bids": [["61800.00", "2.000"], ["61799.90", "1.000"]], "asks": [["61800.10", "0.500"]]}
+SNAPSHOT = {
+    "lastUpdateId": 100,
+    "E": 1,
+    "T": 1,
+    "bids": [["61800.00", "2.000"], ["61799.90", "1.000"]],
+    "asks": [["61800.10", "0.500"]],
+}
 
 
 def depth(first: int, last: int, prev: int, bids: list[list[str]], asks: list[list[str]]) -> str:
@@ -62,12 +68,21 @@ def test_orders_meet_the_captured_book(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with running(tmp_path, replay=str(tmp_path / "c.gz"), speed="max", wallet="1000000") as client:
-            order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "IOC", "quantity": "0.400", "price": "61800.10",
-                     "newOrderRespType": "RESULT"}  # fmt: skip
+            order = {
+                "symbol": "BTCUSDT",
+                "side": "BUY",
+                "type": "LIMIT",
+                "timeInForce": "IOC",
+                "quantity": "0.400",
+                "price": "61800.10",
+                "newOrderRespType": "RESULT",
+            }
             assert (await client.ok("POST", "/fapi/v1/order", **order))["executedQty"] == "0.400"  # type: ignore[index]
             rest = await client.ok("POST", "/fapi/v1/order", **order)
             assert (rest["executedQty"], rest["status"]) == ("0.100", "EXPIRED")  # type: ignore[index]
-            maker = await client.ok("POST", "/fapi/v1/order", **order | {"timeInForce": "GTX", "price": "61800.00", "quantity": "0.010"})
+            maker = await client.ok(
+                "POST", "/fapi/v1/order", **order | {"timeInForce": "GTX", "price": "61800.00", "quantity": "0.010"}
+            )
             await client.call("POST", "/aegis/replay/start", signed=False)
             await until(lambda: client.venue.state()["replay_done"], "end of replay")
             row = await client.ok("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=maker["orderId"])  # type: ignore[index]
