@@ -26,7 +26,7 @@ from aegis.native.ring import RingReader
 
 from aegis.units import Num
 
-DEADLINE_S = 60.0
+DEADLINE_S = 30.0
 FEED = (
     "import os, sys\nfrom aegis.config import load\nfrom aegis.live.feed import run\n"
     "sys.exit(run(load(None, os.environ).config))\n"
@@ -267,7 +267,7 @@ def test_a_cut_connection_is_repaired_and_the_gap_is_marked(rig: Callable[..., R
     filled = rows[(rows["flags"] & abi.FLAG_FILLED) != 0]
     assert set(np.unique(filled["kind"])) <= {abi.KIND_TRADE, abi.KIND_AGG_TRADE}
     books = BooksReader(str(it.instance / "books"))
-    until(lambda: all(books.top(i).trusted for i in range(6)), "books trusted again")
+    until(lambda: all(books.top(i).trusted for i in range(len(books.symbols()))), "books trusted again")
     began = time.monotonic()
     it.feed.send_signal(signal.SIGTERM)
     assert it.feed.wait(5) == 0 and time.monotonic() - began < 1.0, it.log()
@@ -275,7 +275,7 @@ def test_a_cut_connection_is_repaired_and_the_gap_is_marked(rig: Callable[..., R
 
 def test_a_silent_stream_is_noticed(rig: Callable[..., Rig]) -> None:
     """A stream the venue acknowledges and never serves raises the alarm within its deadline."""
-    it = rig(3, streams="bookTicker,depth@77s", first_frame_s=1)
+    it = rig(3, streams="bookTicker,kline_7m", first_frame_s=1)
     until(lambda: it.counters().get("streams_dead", 0) >= 3, "alarm")
     assert "no first frame" in it.log() and it.feed.poll() is None
 
@@ -284,12 +284,12 @@ def test_symbol_places_survive_a_restart(rig: Callable[..., Rig]) -> None:
     """SIGKILL and restart: the books page keeps every symbol's index, and the ring goes on."""
     it = rig(6)
     before = it.symbols()
-    until(lambda: it.counters(), "counters")
+    until(lambda: it.log().count("feed ready") == 1, "first start")
     it.feed.kill()
     it.feed.wait()
     it.env["AEGIS_SYMBOLS_LIST"] = ",".join(reversed(before[2:]))
     it.feed = it.start()
-    until(lambda: "feed ready" in it.log().split("feed ready", 1)[-1], "second start")
+    until(lambda: it.log().count("feed ready") == 2, "second start")
     assert it.symbols() == before
     reader = RingReader(str(it.instance / "market"))
     until(lambda: len(reader.read(10)), "records after restart")
