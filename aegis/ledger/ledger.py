@@ -127,7 +127,9 @@ class Ledger:
         if asset in self.anchors:
             return NOTHING
         self.anchors[asset] = exch_ns
-        return Effect(None, (self._post(PostingKind.OPENING, asset, amount - self.wallets.get(asset, ZERO), exch_ns, note),))
+        return Effect(
+            None, (self._post(PostingKind.OPENING, asset, amount - self.wallets.get(asset, ZERO), exch_ns, note),)
+        )
 
     def move_position(self, symbol: str, qty: Num, price: Num, exch_ns: int, kind: PostingKind, note: str) -> Effect:
         """Open or adjust a position without a fill: a labelled posting of quantity, no money."""
@@ -201,10 +203,12 @@ class Ledger:
             kind = kind_of(update.reason)
             postings.append(self._post(kind, update.asset, update.change, update.exch_ns, update.reason, update.symbol))
         if update.asset not in self.anchors and not self.opened_ns:
-            postings += self.open_wallet(update.asset, update.wallet, update.exch_ns, "first balance of the stream").postings
+            postings += self.open_wallet(
+                update.asset, update.wallet, update.exch_ns, "first balance of the stream"
+            ).postings
         return Effect(None, tuple(postings))
 
-    def _post(  # noqa: PLR0913  # a posting has this many columns
+    def _post(  # a posting has this many columns
         self, kind: PostingKind, asset: str, amount: Num, exch_ns: int, note: str, symbol: str = "", trade_id: int = 0
     ) -> Posting:
         self.wallets[asset] = self.wallets.get(asset, ZERO) + amount

@@ -152,7 +152,9 @@ class Store:
                 if confirmed:
                     ledger.confirmed[symbol] = confirmed
                 ledger.last_trade[symbol] = last
-                found = self._db.execute("SELECT trade_id FROM fills WHERE symbol=? AND trade_id>?", (symbol, confirmed))
+                found = self._db.execute(
+                    "SELECT trade_id FROM fills WHERE symbol=? AND trade_id>?", (symbol, confirmed)
+                )
                 ledger.booked[symbol] = {t for (t,) in found}
             for asset, wallet, anchor in self._db.execute("SELECT * FROM wallets"):
                 ledger.wallets[asset] = Num.parse(wallet)
@@ -165,7 +167,7 @@ class Store:
     def orders_working(self) -> dict[str, OrderRow]:
         """Orders that are not done."""
         names = OrderRow.__struct_fields__
-        rows = self._db.execute(f"SELECT {','.join(names)} FROM orders WHERE phase != 'done'")  # noqa: S608  # own names
+        rows = self._db.execute(f"SELECT {','.join(names)} FROM orders WHERE phase != 'done'")  # own names
         return {row[0]: OrderRow(**dict(zip(names, row, strict=True))) for row in rows}
 
     def order_phase(self, client_id: str) -> str:
@@ -177,7 +179,9 @@ class Store:
         """Booked fills in order of (symbol, trade id)."""
         names = Fill.__struct_fields__
         where, args = (" WHERE symbol=?", (symbol,)) if symbol else ("", ())
-        rows = self._db.execute(f"SELECT {','.join(names)} FROM fills{where} ORDER BY symbol, trade_id", args)  # noqa: S608  # own names
+        rows = self._db.execute(
+            f"SELECT {','.join(names)} FROM fills{where} ORDER BY symbol, trade_id", args
+        )  # own names
         return [_fill(dict(zip(names, row, strict=True))) for row in rows]
 
     def flows(self, asset: str, since_ns: int) -> list[tuple[int, Num, int]]:
@@ -213,7 +217,7 @@ class Store:
         names = tuple(names)
         marks = ",".join("?" * len(names))
         values = [tuple(_column(getattr(r, n)) for n in names) for r in rows]
-        self._db.executemany(f"{into}({','.join(names)}) VALUES({marks})", values)  # noqa: S608  # own names
+        self._db.executemany(f"{into}({','.join(names)}) VALUES({marks})", values)  # own names
 
     def _migrate(self) -> None:
         done = int(self._db.execute("PRAGMA user_version").fetchone()[0])

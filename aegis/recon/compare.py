@@ -117,9 +117,7 @@ def persistent(first: Report, second: Report) -> Report:
     """
     seen = {(m.kind, m.name) for m in first.mismatches}
     kept = tuple(m for m in second.mismatches if (m.kind, m.name) in seen)
-    return msgspec.structs.replace(
-        second, mismatches=kept, matches=second.matches + len(second.mismatches) - len(kept)
-    )
+    return msgspec.structs.replace(second, mismatches=kept, matches=second.matches + len(second.mismatches) - len(kept))
 
 
 def in_flight(ours: Books, theirs: Books, trail: Mapping[tuple[Difference, str], Collection[Num]]) -> Books:
