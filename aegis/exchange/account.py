@@ -1,8 +1,8 @@
 """One margin account: cross margin, one-way mode, money as integers of 1e-8.
 
-Problem: the books of AEGIS are judged against this account to the last digit, so its own arithmetic must have no rounding that is not
-booked. A position keeps its cost; reducing it takes out a share of the cost rounded to 1e-8, and the same rounded share makes the
-realised profit. So nothing is ever lost between entry and exit.
+Problem: the books of AEGIS are judged against this account to the last digit, so its own arithmetic must have no
+rounding that is not booked. A position keeps its cost; reducing it takes out a share of the cost rounded to 1e-8, and
+the same rounded share makes the realised profit. So nothing is ever lost between entry and exit.
 What must stay true, after every event and per asset: wallet == initial + realised - fees + funding + transfers.
 """
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from aegis.errors import Ours
 from aegis.exchange.symbols import E8, Spec, dec
+
+UNIT_E8 = 100_000_000  # one, in 1e-8
 
 
 class BooksBroken(Ours):
@@ -165,8 +167,7 @@ class Account:
         pos = self.position(spec.name)
         if not pos.qty:
             return 0
-        value = spec.notional_e8(mark, abs(pos.qty)) * abs(rate_e8)
-        amount = (2 * value + 10**E8) // (2 * 10**E8)
+        amount = share(spec.notional_e8(mark, abs(pos.qty)), abs(rate_e8), UNIT_E8)
         if (pos.qty > 0) == (rate_e8 > 0):
             amount = -amount
         if amount:

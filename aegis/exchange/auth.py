@@ -1,7 +1,8 @@
 """Signatures, keys and clocks: is this request from the account's owner, and recent?
 
-Problem: a client that signs one text and sends another works against every lenient fake and fails on the venue. So the check runs over
-the exact bytes: query text followed by body text with no separator, the signature pair taken out and nothing else changed.
+Problem: a client that signs one text and sends another works against every lenient fake and fails on the venue. So
+the check runs over the exact bytes: query text followed by body text with no separator, the signature pair taken out
+and nothing else changed.
 What must stay true: no parameter is looked at before its signature is verified; secrets never leave this module.
 """
 

@@ -1,7 +1,8 @@
 """Reading a capture: lines of `<receipt time> <frame>`, frames untouched.
 
-Problem: recorders write the time in seconds, milliseconds, microseconds or nanoseconds, with or without a colon, and put the REST
-snapshot among the frames. The frame must go out byte for byte, so it is kept as text and never re-encoded.
+Problem: recorders write the time in seconds, milliseconds, microseconds or nanoseconds, with or without a colon, and
+put the REST snapshot among the frames. The frame must go out byte for byte, so it is kept as text and never re-
+encoded.
 What must stay true: `Line.frame` is exactly what followed the time stamp and one blank.
 """
 
@@ -43,7 +44,7 @@ def nanoseconds(text: str) -> int:
 
 
 def lines(path: str) -> Iterator[Line]:
-    """All frames and snapshots of a capture in order; lines that hold no frame (an address, settings) are passed over."""
+    """All frames and snapshots of a capture in order; lines without one (an address, settings) are passed over."""
     opener = gzip.open if path.endswith(".gz") else open
     with opener(path, "rt", encoding="utf-8", newline="\n") as file:
         for text in file:

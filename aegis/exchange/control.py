@@ -1,6 +1,8 @@
-"""The operator's door of the simulator: the whole truth, planted faults, trades behind the client's back. Loopback only.
+"""The operator's door of the simulator: the whole truth, planted faults, trades behind the client's back. Loopback
+only.
 
-What must stay true: nothing under /aegis/ exists on a real venue; no product process may depend on it, only drills and tests.
+What must stay true: nothing under /aegis/ exists on a real venue; no product process may depend on it, only drills
+and tests.
 """
 
 from __future__ import annotations
@@ -100,7 +102,10 @@ class Control:
         }
 
     def fault(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Plant {"kind": error|drop_reply|delay, ...}, or act: close_streams, close_wsapi, expire_listen_key, mute_private, unmute_private, clear."""
+        """
+        Plant {"kind": error|drop_reply|delay, "path", "count", "status", "code", "msg", "delay_ms"}, or act at once:
+        close_streams ("route", "code"), close_wsapi, expire_listen_key ("silent"), mute_private, unmute_private, clear.
+        """
         kind, ex = body["kind"], self.ex
         if kind in KINDS:
             ex.faults.plant(Fault(**body))
@@ -109,9 +114,8 @@ class Control:
                 if body.get("route", conn.route) == conn.route:
                     conn.close(int(body.get("code", 1001)))
         elif kind == "close_wsapi":
-            for ws in list(self.api.sockets):
-                if ws._req is not None and ws._req.transport is not None:
-                    ws._req.transport.abort()
+            for transport in list(self.api.transports):
+                transport.abort()
         elif kind == "expire_listen_key":
             ex.end_listen_key(expired=not body.get("silent", False))
         elif kind in ("mute_private", "unmute_private"):

@@ -1,9 +1,10 @@
 """The exchange proper: orders in, executions booked, user events out, in the venue's observed order.
 
-Problem: REST, the WebSocket API, background agents, the capture and the operator's control endpoint all change the same books, and the
-client must see one consistent story whichever door was used. So every change goes through `submit`, `finish` or `settle` here.
-What must stay true: one taker's events come as TRADE_LITE, NEW, ACCOUNT_UPDATE, TRADE; every execution is booked once, before any
-event about it leaves; ids grow, also over restarts.
+Problem: REST, the WebSocket API, background agents, the capture and the operator's control endpoint all change the
+same books, and the client must see one consistent story whichever door was used. So every change goes through
+`submit`, `finish` or `settle` here.
+What must stay true: one taker's events come as TRADE_LITE, NEW, ACCOUNT_UPDATE, TRADE; every execution is booked
+once, before any event about it leaves; ids grow, also over restarts.
 """
 
 from __future__ import annotations
@@ -213,9 +214,11 @@ class Exchange:
         o.px, o.qty, o.amendments, o.update_ms = px, qty, o.amendments + 1, self.clock()
         self.report(o, "AMENDMENT", modify_id=modify_id)
         out = m.book.submit(o)  # type: ignore[attr-defined]
+        self.settle(m, out, None)
         if not o.is_open:
             self.open[o.symbol].pop(o.id, None)
-        self.settle(m, out, None)
+            if o.status != "FILLED":
+                self.report(o, "EXPIRED")
 
     # margin ---------------------------------------------------------------
     def margins(self, asset: str) -> tuple[int, int, int]:

@@ -1,8 +1,9 @@
 """Texts of user events, in the shapes seen on the wire.
 
-Problem: clients break on shape, not on meaning: padded against trimmed decimals, `st`/`ps` present, commission fields on NEW. The text is
-built directly, because every one of these shapes is written once and read by many.
-What must stay true: every value put in is an int, a decimal text or a client id of the allowed characters, so no escaping is needed.
+Problem: clients break on shape, not on meaning: padded against trimmed decimals, `st`/`ps` present, commission fields
+on NEW. The text is built directly, because every one of these shapes is written once and read by many.
+What must stay true: every value put in is an int, a decimal text or a client id of the allowed characters, so no
+escaping is needed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def average(spec: Spec, filled: int, cost: int, places: int = 5) -> str:
 def trade_lite(spec: Spec, o: Order, ex: Execution, now_ms: int) -> str:
     """The early fill notice: padded decimals, no money."""
     return (
-        f'{{"e":"TRADE_LITE","E":{now_ms},"T":{ex.time_ms},"s":"{o.symbol}","q":"{spec.qty(o.qty)}","p":"{spec.px(o.px)}",'
+        f'{{"e":"TRADE_LITE","E":{now_ms},"T":{ex.time_ms},"s":"{o.symbol}","q":"{spec.qty(o.qty)}",'
+        f'"p":"{spec.px(o.px)}",'
         f'"m":{"true" if ex.maker else "false"},"c":"{o.client_id}","S":"{side_text(o.side)}","L":"{spec.px(ex.px)}",'
         f'"l":"{spec.qty(ex.qty)}","t":{ex.id},"i":{o.id}}}'
     )
@@ -67,12 +69,15 @@ def order_update(
     )
     amended = f',"M":{modify_id}' if modify_id else ""
     return (
-        f'{{"e":"ORDER_TRADE_UPDATE","T":{when},"E":{now_ms},"o":{{"s":"{o.symbol}","c":"{o.client_id}","S":"{side_text(o.side)}",'
+        f'{{"e":"ORDER_TRADE_UPDATE","T":{when},"E":{now_ms},"o":{{"s":"{o.symbol}","c":"{o.client_id}",'
+        f'"S":"{side_text(o.side)}",'
         f'"o":"{o.kind}","f":"{o.tif}","q":"{trim(o.qty, spec.qty_exp)}","p":"{trim(o.px, spec.px_exp)}",'
         f'"ap":"{average(spec, filled, cost)}","sp":"0","x":"{x}","X":"{status}","i":{o.id},{last},{fee}"T":{when},'
-        f'"t":{ex.id if ex else 0},"b":"{open_notional[0]}","a":"{open_notional[1]}","m":{"true" if ex and ex.maker else "false"},'
+        f'"t":{ex.id if ex else 0},"b":"{open_notional[0]}","a":"{open_notional[1]}",'
+        f'"m":{"true" if ex and ex.maker else "false"},'
         f'"R":{"true" if o.reduce_only else "false"},"wt":"CONTRACT_PRICE","ot":"{o.kind}","ps":"BOTH","cp":false,'
-        f'"rp":"{dec(ex.realised_e8, E8) if ex and ex.realised_e8 else "0"}","pP":false,"si":0,"ss":0,"V":"{o.stp}","pm":"NONE",'
+        f'"rp":"{dec(ex.realised_e8, E8) if ex and ex.realised_e8 else "0"}","pP":false,"si":0,"ss":0,'
+        f'"V":"{o.stp}","pm":"NONE",'
         f'"gtd":{o.gtd_ms},"er":"{o.reason if x in ("EXPIRED", "CANCELED") else 0}"{amended}}}}}'
     )
 
@@ -97,7 +102,8 @@ def account_update(
     changes, marks = changes or {}, marks or {}
     assets = sorted({s.quote for s in specs} | set(changes))
     balances = ",".join(
-        f'{{"a":"{a}","wb":"{trim(account.wallet[a], E8)}","cw":"{trim(account.wallet[a], E8)}","bc":"{trim(changes.get(a, 0), E8)}"}}'
+        f'{{"a":"{a}","wb":"{trim(account.wallet[a], E8)}","cw":"{trim(account.wallet[a], E8)}",'
+        f'"bc":"{trim(changes.get(a, 0), E8)}"}}'
         for a in assets
     )
     rows = []
@@ -106,12 +112,14 @@ def account_update(
         entry = pos.entry_text(s)
         rows.append(
             f'{{"s":"{s.name}","pa":"{trim(pos.qty, s.qty_exp)}","ep":"{entry}","cr":"{trim(pos.realised_e8, E8)}",'
-            f'"up":"{dec(pos.unrealised_e8(s, marks.get(s.name, 0)) if pos.qty else 0, E8)}","mt":"cross","iw":"0","ps":"BOTH",'
+            f'"up":"{dec(pos.unrealised_e8(s, marks.get(s.name, 0)) if pos.qty else 0, E8)}","mt":"cross",'
+            '"iw":"0","ps":"BOTH",'
             f'"ma":"{s.quote}","bep":"{entry}"}}'
         )
     about = f',"S":"{specs[0].name}"' if reason == "FUNDING_FEE" and specs else ""
     shown = "" if reason == "FUNDING_FEE" else ",".join(rows)
-    return f'{{"e":"ACCOUNT_UPDATE","T":{now_ms},"E":{now_ms},"a":{{"B":[{balances}],"P":[{shown}],"m":"{reason}"{about}}}}}'
+    inside = f'"B":[{balances}],"P":[{shown}],"m":"{reason}"{about}'
+    return f'{{"e":"ACCOUNT_UPDATE","T":{now_ms},"E":{now_ms},"a":{{{inside}}}}}'
 
 
 def listen_key_expired(key: str, now_ms: int) -> str:

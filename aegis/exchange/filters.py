@@ -1,6 +1,7 @@
 """The venue's filters: which orders may reach the matching engine, with the venue's own codes.
 
-Problem: a client learns its quantising mistakes only from exact refusals, so every rule answers with its documented number.
+Problem: a client learns its quantising mistakes only from exact refusals, so every rule answers with its documented
+number.
 What must stay true: an order that passes has a price and a quantity on the grid and inside every bound.
 """
 

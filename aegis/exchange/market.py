@@ -1,9 +1,11 @@
 """Synthetic flow: seeded background agents on the same matching engine the user trades on.
 
-Problem: a canned price path cannot answer an order. Here a fair price walks inside the symbol's band and agents quote, cancel and take
-around it, in calm and in bursts, so a user's order meets a real queue. The wall clock decides only how many events happen, the seed
-decides which: the n-th event is the same in every run, unless the user's own orders changed the book.
-What must stay true: every price an agent quotes lies in the symbol's band; each side keeps at least LEVELS_MIN levels.
+Problem: a canned price path cannot answer an order. Here a fair price walks inside the symbol's band and agents
+quote, cancel and take around it, in calm and in bursts, so a user's order meets a real queue. The wall clock decides
+only how many events happen, the seed decides which: the n-th event is the same in every run, unless the user's own
+orders changed the book.
+What must stay true: every price an agent quotes lies in the symbol's band; each side keeps at least LEVELS_MIN
+levels.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Agents:
     @staticmethod
     def _unit(spec: Spec) -> int:
         """A typical small order: about 400 quote units, on the lot grid, above the minimum."""
-        lots = 400 * 10 ** (spec.px_exp + spec.qty_exp) // max(spec.start_px, 1) // spec.step
+        lots = 400 * int(10 ** (spec.px_exp + spec.qty_exp)) // max(spec.start_px, 1) // spec.step
         return max(lots, 1) * spec.step
 
     def clamp(self, px: int, side: int) -> int:

@@ -1,8 +1,10 @@
 """What the market sees of each symbol: trades, candles, depth feeds and the texts of the streams.
 
-Problem: with hundreds of symbols most frames have no reader, and update ids are drawn from one space of all symbols, so that a
-client may not expect them to be consecutive. A depth feed collects touched levels per (symbol, interval) from its first reader on.
-What must stay true: `pu` of a feed's event is its previous event's `u`; sizes are absolute; nothing is built for nobody.
+Problem: with hundreds of symbols most frames have no reader, and update ids are drawn from one space of all symbols,
+so that a client may not expect them to be consecutive. A depth feed collects touched levels per (symbol, interval)
+from its first reader on.
+What must stay true: `pu` of a feed's event is its previous event's `u`; sizes are absolute; nothing is built for
+nobody.
 """
 
 from __future__ import annotations
@@ -180,7 +182,8 @@ class MarketData:
             self.hub.publish(
                 name,
                 (
-                    f'{{"e":"bookTicker","u":{m.last_u},"s":"{s.name}","ps":"{s.name}","b":"{s.px(best[0])}","B":"{s.qty(best[1])}",'
+                    f'{{"e":"bookTicker","u":{m.last_u},"s":"{s.name}","ps":"{s.name}","b":"{s.px(best[0])}",'
+                    f'"B":"{s.qty(best[1])}",'
                     f'"a":"{s.px(best[2])}","A":"{s.qty(best[3])}","T":{now_ms},"E":{now_ms},"st":1}}'
                 ),
             )
@@ -210,7 +213,8 @@ class MarketData:
 
     def _aggregate(self, m: Market, fills: list[tuple[int, int, int]], maker: bool, now_ms: int) -> None:
         """One aggTrade per run of equal prices."""
-        spec, runs = m.spec, []
+        spec = m.spec
+        runs: list[list[int]] = []
         for tid, px, qty in fills:
             if runs and runs[-1][1] == px:
                 runs[-1][2] += qty
@@ -227,8 +231,10 @@ class MarketData:
                 self.hub.publish(
                     name,
                     (
-                        f'{{"e":"aggTrade","E":{now_ms},"a":{agg.id},"s":"{spec.name}","p":"{spec.px(px)}","q":"{spec.qty(qty)}",'
-                        f'"nq":"{spec.qty(qty)}","f":{first},"l":{last},"T":{now_ms},"m":{"true" if maker else "false"},"st":1}}'
+                        f'{{"e":"aggTrade","E":{now_ms},"a":{agg.id},"s":"{spec.name}","p":"{spec.px(px)}",'
+                        f'"q":"{spec.qty(qty)}",'
+                        f'"nq":"{spec.qty(qty)}","f":{first},"l":{last},"T":{now_ms},'
+                        f'"m":{"true" if maker else "false"},"st":1}}'
                     ),
                 )
 
@@ -276,7 +282,8 @@ class MarketData:
             self.hub.publish(
                 name,
                 (
-                    f'{{"e":"depthUpdate","E":{now_ms},"T":{now_ms},"s":"{spec.name}","ps":"{spec.name}","U":{feed.first_u},"u":{m.last_u},'
+                    f'{{"e":"depthUpdate","E":{now_ms},"T":{now_ms},"s":"{spec.name}","ps":"{spec.name}",'
+                    f'"U":{feed.first_u},"u":{m.last_u},'
                     f'"pu":{feed.prev_u},"b":[{levels_text(spec, bids)}],"a":[{levels_text(spec, asks)}],"st":1}}'
                 ),
             )
@@ -292,7 +299,8 @@ class MarketData:
                 self.hub.publish(
                     name,
                     (
-                        f'{{"e":"markPriceUpdate","E":{now_ms},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}","P":"{mark}","i":"{mark}",'
+                        f'{{"e":"markPriceUpdate","E":{now_ms},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}",'
+                        f'"P":"{mark}","i":"{mark}",'
                         f'"r":"{dec(m.rate_e8, E8)}","T":{next_funding_ms(now_ms)},"st":1}}'
                     ),
                 )
@@ -311,9 +319,12 @@ class MarketData:
             self.hub.publish(
                 name,
                 (
-                    f'{{"e":"kline","E":{now_ms},"s":"{s.name}","k":{{"t":{c.open_ms}, "T":{c.open_ms + span - 1}, "s":"{s.name}", '
-                    f'"i":"{interval}", "f":{c.first}, "L":{c.last}, "o":"{s.px(c.o)}", "c":"{s.px(c.c)}", "h":"{s.px(c.h)}", '
-                    f'"l":"{s.px(c.l)}", "v":"{s.qty(c.v)}", "n":{c.n}, "x":{"true" if ended else "false"}, "q":"{dec(c.quote, e)}", '
+                    f'{{"e":"kline","E":{now_ms},"s":"{s.name}","k":{{"t":{c.open_ms}, "T":{c.open_ms + span - 1},'
+                    f' "s":"{s.name}", '
+                    f'"i":"{interval}", "f":{c.first}, "L":{c.last}, "o":"{s.px(c.o)}", "c":"{s.px(c.c)}",'
+                    f' "h":"{s.px(c.h)}", '
+                    f'"l":"{s.px(c.l)}", "v":"{s.qty(c.v)}", "n":{c.n}, "x":{"true" if ended else "false"},'
+                    f' "q":"{dec(c.quote, e)}", '
                     f'"V":"{s.qty(c.taker_v)}", "Q":"{dec(c.taker_quote, e)}", "B":"0"}}}}'
                 ),
             )
@@ -327,8 +338,11 @@ class MarketData:
         self.hub.publish(
             name,
             (
-                f'{{"e":"24hrTicker","E":{now_ms},"s":"{s.name}","ps":"{s.name}","p":"{s.px(c.c - c.o)}","P":"0.000","w":"{s.px(c.quote // c.v)}",'
-                f'"c":"{s.px(c.c)}","Q":"{trim(m.trades[-1].qty, s.qty_exp)}","o":"{s.px(c.o)}","h":"{s.px(c.h)}","l":"{s.px(c.l)}",'
-                f'"v":"{s.qty(c.v)}","q":"{dec(c.quote, e)}","O":{c.open_ms},"C":{now_ms},"F":{c.first},"L":{c.last},"n":{c.n},"st":1}}'
+                f'{{"e":"24hrTicker","E":{now_ms},"s":"{s.name}","ps":"{s.name}","p":"{s.px(c.c - c.o)}",'
+                f'"P":"0.000","w":"{s.px(c.quote // c.v)}",'
+                f'"c":"{s.px(c.c)}","Q":"{trim(m.trades[-1].qty, s.qty_exp)}","o":"{s.px(c.o)}","h":"{s.px(c.h)}",'
+                f'"l":"{s.px(c.l)}",'
+                f'"v":"{s.qty(c.v)}","q":"{dec(c.quote, e)}","O":{c.open_ms},"C":{now_ms},"F":{c.first},'
+                f'"L":{c.last},"n":{c.n},"st":1}}'
             ),
         )

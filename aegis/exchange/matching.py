@@ -1,9 +1,10 @@
 """Price-time matching of one symbol: pure, integers only.
 
-Problem: everything else the venue says follows from who trades with whom, so this file must be readable at once and testable without
-a clock, a socket or an account. A side is a sorted list of keys (price for bids, minus price for asks: the best is always last) and
-a level is an insertion-ordered dict of orders, which is the queue.
-What must stay true: the book is never crossed between calls; a level's total is the sum of its orders; a resting order has left > 0.
+Problem: everything else the venue says follows from who trades with whom, so this file must be readable at once and
+testable without a clock, a socket or an account. A side is a sorted list of keys (price for bids, minus price for
+asks: the best is always last) and a level is an insertion-ordered dict of orders, which is the queue.
+What must stay true: the book is never crossed between calls; a level's total is the sum of its orders; a resting
+order has left > 0.
 """
 
 from __future__ import annotations

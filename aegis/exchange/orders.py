@@ -1,11 +1,13 @@
 """Order commands from parameters to the engine, and orders as the venue shows them.
 
-What must stay true: a refused command changes nothing; answers to place, cancel and modify carry no average price and no quote sum.
+What must stay true: a refused command changes nothing; answers to place, cancel and modify carry no average price and
+no quote sum.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Any
 
 from aegis.errors import VenueError
@@ -81,7 +83,7 @@ def parse(ex: Exchange, p: Params) -> tuple[Market, dict[str, object]]:
     stp = p.get("selfTradePreventionMode", "EXPIRE_MAKER")
     if stp not in STPS:
         raise VenueError(-5038, "Invalid self trade prevention mode.")
-    client_id = p.get("newClientOrderId") or f"ae{mono_ns():x}"
+    client_id = p.get("newClientOrderId") or secrets.token_urlsafe(16)
     if not CLIENT_ID.fullmatch(client_id):
         raise VenueError(-4015, "Client order id is not valid.")
     gtd = integer(p, "goodTillDate", 0) // 1000 * 1000

@@ -1,6 +1,7 @@
 """Account queries by REST and WebSocket API.
 
-What must stay true: v3 account and positionRisk list only symbols with a position or an open order; totals count USDT only.
+What must stay true: v3 account and positionRisk list only symbols with a position or an open order; totals count USDT
+only.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """A capture as the market: its frames go out byte for byte, and the user's orders meet its book.
 
-Problem: nobody traded against our orders when the capture was made. A taker takes displayed levels, and what it took stays taken until
-the capture updates that level. A maker rests beside the displayed book (frames are never altered, so it is not shown) and fills when a
-captured trade prints at its price (up to the trade's size), or through it, or when the displayed book crosses it.
-What must stay true: streamed frames equal the file's; the displayed book is the snapshot plus every diff sent so far; a reader that is
-slow slows the replay at `max`, so that nothing is thinned and every door stays answered.
+Problem: nobody traded against our orders when the capture was made. A taker takes displayed levels, and what it took
+stays taken until the capture updates that level. A maker rests beside the displayed book (frames are never altered,
+so it is not shown) and fills when a captured trade prints at its price (up to the trade's size), or through it, or
+when the displayed book crosses it.
+What must stay true: streamed frames equal the file's; the displayed book is the snapshot plus every diff sent so far;
+a reader that is slow slows the replay at `max`, so that nothing is thinned and every door stays answered.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class Replay:
             self.position = i
             if self.speed:
                 due = began + (row.at_ns - first_ns) // self.speed
-                while (wait := due - clock.mono_ns()) > 0:
+                while (wait := due - clock.mono_ns()) > 0:  # noqa: ASYNC110 - pacing
                     await asyncio.sleep(wait / 1e9)
             elif i % CHUNK == 0:
                 await self._breathe()
@@ -205,14 +206,14 @@ class Replay:
                 await asyncio.sleep(0)
                 sliced = clock.mono_ns()
             self.step(row)
-        while self.ex.hub.backlog():
+        while self.ex.hub.backlog():  # noqa: ASYNC110 - pacing
             await asyncio.sleep(0.001)
         self.done = True
 
     async def _breathe(self) -> None:
         """Let the other doors run, and wait for readers that are behind."""
         await asyncio.sleep(0)
-        while self.ex.hub.backlog() > BACKLOG_MAX:
+        while self.ex.hub.backlog() > BACKLOG_MAX:  # noqa: ASYNC110 - pacing
             await asyncio.sleep(0.001)
 
     def step(self, row: Line) -> None:

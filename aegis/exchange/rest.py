@@ -1,7 +1,8 @@
-"""REST: the routing table, weights, signatures, errors as the venue writes them. Handlers live in `public` and `private`.
+"""REST: the routing table, weights, signatures, errors as the venue writes them. Handlers live in `public` and
+`private`.
 
-What must stay true: a request is counted before it is served; a signed one is verified before a parameter is read; every refusal is
-JSON {"code","msg"} with the HTTP status of its kind.
+What must stay true: a request is counted before it is served; a signed one is verified before a parameter is read;
+every refusal is JSON {"code","msg"} with the HTTP status of its kind.
 """
 
 from __future__ import annotations
@@ -59,7 +60,10 @@ def per_symbol(one: int, every: int) -> Callable[[Params], int]:
 def table() -> dict[tuple[str, str], Route]:
     """Everything the venue answers."""
     v1, v2, v3 = "/fapi/v1/", "/fapi/v2/", "/fapi/v3/"
-    pub = lambda run, weight=1: Route(run, weight, NONE)  # noqa: E731
+
+    def pub(run: Handler, weight: int | Callable[[Params], int] = 1) -> Route:
+        return Route(run, weight, NONE)
+
     routes = {
         ("GET", v1 + "ping"): pub(lambda _ex, _p: {}),
         ("GET", v1 + "time"): pub(lambda ex, _p: {"serverTime": ex.clock()}),

@@ -1,7 +1,7 @@
 """The venue as a process: one port for REST, streams, WebSocket API and control, one loop for the market.
 
-What must stay true: it binds loopback only; it prints one ready line; on SIGTERM or SIGINT it is gone within half a second; its
-watchdog ping comes from the loop that moves the market, so a stuck market is seen.
+What must stay true: it binds loopback only; it prints one ready line; on SIGTERM or SIGINT it is gone within half a
+second; its watchdog ping comes from the loop that moves the market, so a stuck market is seen.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Websocket subscriptions: routes, stream names, user channels and what each connection is owed.
 
-Problem: the venue acknowledges a stream asked for on the wrong route and then never sends a frame; clients that trust the
-acknowledgement are blind without knowing. This file reproduces that, and keeps one slow reader from holding up the others.
-What must stay true: a frame is built only when somebody gets it; frames of one connection keep their order; a connection that lets more
-than QUEUE_MAX frames pile up is closed (1008), never silently thinned.
+Problem: the venue acknowledges a stream asked for on the wrong route and then never sends a frame; clients that trust
+the acknowledgement are blind without knowing. This file reproduces that, and keeps one slow reader from holding up
+the others.
+What must stay true: a frame is built only when somebody gets it; frames of one connection keep their order; a
+connection that lets more than QUEUE_MAX frames pile up is closed (1008), never silently thinned.
 """
 
 from __future__ import annotations
@@ -36,12 +37,19 @@ def route_of(stream: str) -> str:
 
 
 class Conn:
-    """One websocket: its route, form, subscriptions and outgoing queue. `keys` are listen keys of a private one."""
+    """
+    One websocket: its route, form, subscriptions and outgoing queue.
+
+    Attributes:
+        keys: listen keys of a private one.
+        events: heads of the only user events it asked for; empty for all.
+    """
 
     def __init__(self, route: str, combined: bool) -> None:
         self.route, self.combined = route, combined
         self.names: dict[str, None] = {}
         self.keys: set[str] = set()
+        self.events: tuple[str, ...] = ()
         self.queue: deque[str] = deque()
         self.wake = asyncio.Event()
         self.closing = 0
@@ -105,7 +113,7 @@ class Hub:
         if self.mute_private:
             return
         for conn in self.conns:
-            if key in conn.keys:
+            if key in conn.keys and (not conn.events or payload.startswith(conn.events)):
                 conn.push(f'{{"stream":"{key}","data":{payload}}}' if conn.combined else payload)
 
     def subscribe(self, conn: Conn, names: list[str]) -> None:
@@ -158,12 +166,15 @@ class Hub:
         route = parts.pop(0) if parts and parts[0] in ("public", "market", "private") else "any"
         combined = bool(parts) and parts[0] == "stream"
         names = parts[1:] if parts and parts[0] in ("ws", "stream") else parts
+        conn = Conn(route, combined)
         for key, value in parse_qsl(query):
             if key == "streams":
                 names += value.split("/")
             elif key == "listenKey":
                 names.append(value)
-        return Conn(route, combined), [n for n in names if n]
+            elif key == "events":
+                conn.events = tuple(f'{{"e":"{kind}"' for kind in value.split("/"))
+        return conn, [n for n in names if n]
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Run one websocket until either side closes it."""

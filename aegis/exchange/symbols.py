@@ -1,7 +1,8 @@
 """What the venue lists: contracts with their grids and limits, as integers.
 
-Problem: a test venue with one tidy symbol hides every mistake about ticks, exponents, names and widths. So the list has real-looking
-names (thousands, digits first, two quote assets, Chinese characters) on different grids, and goes on to any number of generated ones.
+Problem: a test venue with one tidy symbol hides every mistake about ticks, exponents, names and widths. So the list
+has real-looking names (thousands, digits first, two quote assets, Chinese characters) on different grids, and goes on
+to any number of generated ones.
 What must stay true: px_exp + qty_exp <= 8, so that every notional is a whole number of 1e-8 quote units.
 """
 
@@ -92,7 +93,7 @@ class Spec:
 
     def notional_e8(self, px: int, qty: int) -> int:
         """Price times quantity in 1e-8 quote units, exact."""
-        return px * qty * 10 ** (E8 - self.px_exp - self.qty_exp)
+        return px * qty * int(10 ** (E8 - self.px_exp - self.qty_exp))
 
 
 def make_spec(
@@ -103,7 +104,7 @@ def make_spec(
     px_exp, qty_exp = max(px.e, tk.e), lt.e
     start_px = px.at(px_exp)
     step = lt.at(qty_exp)
-    lots = max(1000, 2_000_000 * 10**px_exp * 10**qty_exp // max(start_px, 1) // step)
+    lots = max(1000, 2_000_000 * int(10**px_exp) * int(10**qty_exp) // max(start_px, 1) // step)
     low, high = (band[0].at(px_exp), band[1].at(px_exp)) if band else (start_px * 8 // 10, start_px * 12 // 10)
     unit = tk.at(px_exp)
     return Spec(
@@ -123,7 +124,7 @@ def make_spec(
 
 
 def banded(name: str, i: int) -> Spec:
-    """Symbol `i` in its own band [(i+1)*10, (i+1)*10.2]: no two symbols share a price of the first 49, none shares a start."""
+    """Symbol `i` in its own band [(i+1)*10, (i+1)*10.2]: the first 49 bands are disjoint, all starts differ."""
     low, high = Num((i + 1) * 10), Num((i + 1) * 102, 1)
     places = 4 if i < 10 else 3 if i < 100 else 2
     start = Num((i + 1) * 101, 1).at(places)

@@ -1,7 +1,7 @@
 """The WebSocket API: orders and account over one socket, signed per message or by an Ed25519 logon.
 
-What must stay true: ids are echoed with their own type; a logged-on connection still sends a fresh timestamp; a method answers the
-same as its REST twin, because both run the same handler.
+What must stay true: ids are echoed with their own type; a logged-on connection still sends a fresh timestamp; a
+method answers the same as its REST twin, because both run the same handler.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class WsApi:
 
     def __init__(self, ex: Exchange, gate: Gate, limits: Limits, lifetime_s: float) -> None:
         self.ex, self.gate, self.limits, self.lifetime_s = ex, gate, limits, lifetime_s
-        self.sockets: set[web.WebSocketResponse] = set()
+        self.transports: set[asyncio.Transport] = set()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Run one connection."""
@@ -70,7 +70,9 @@ class WsApi:
         self.limits.charge(5, self.ex.clock())
         session = Session()
         session.connected_ms = self.ex.clock()
-        self.sockets.add(ws)
+        transport = request.transport
+        if isinstance(transport, asyncio.Transport):
+            self.transports.add(transport)
         timer = asyncio.get_running_loop().call_later(
             self.lifetime_s, lambda: asyncio.ensure_future(ws.close(code=1001))
         )
@@ -83,7 +85,7 @@ class WsApi:
             return ws
         finally:
             timer.cancel()
-            self.sockets.discard(ws)
+            self.transports.discard(transport)
         return ws
 
     async def handle(

@@ -1,4 +1,5 @@
-"""A venue in this process on a free port, and a client that signs as an outsider would: nothing is shared with the venue's own code."""
+"""A venue in this process on a free port, and a client that signs as an outsider would: nothing is shared with the
+venue's own code."""
 
 from __future__ import annotations
 

@@ -15,7 +15,11 @@ BTC = make_spec("BTCUSDT", "USDT", "61800.00", "0.10", "0.001", "100")
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([1, -1]), st.integers(1, 10**7), st.integers(1, 5000), st.booleans()), max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1, -1]), st.integers(1, 10**7), st.integers(1, 5000), st.booleans()), max_size=40
+    )
+)
 def test_identity_and_no_money_lost(rows: list[tuple[int, int, int, bool]]) -> None:
     """wallet == initial + realised - fees at every step; once flat, realised is exactly what cash flow says."""
     account = Account({"USDT": 10**12})

@@ -22,7 +22,7 @@ async def events_of(client: Client, count: int, act: object) -> list[dict[str, o
 
 
 def test_taker_fill_events_come_in_the_observed_order(tmp_path: Path) -> None:
-    """TRADE_LITE, NEW, ACCOUNT_UPDATE, TRADE; the fill in userTrades is the fill of the event; the wallet pays the fee."""
+    """TRADE_LITE, NEW, ACCOUNT_UPDATE, TRADE; userTrades shows the same fill; the wallet pays the fee."""
 
     async def main() -> None:
         async with running(tmp_path, events_per_s=0) as client:
@@ -47,7 +47,7 @@ def test_taker_fill_events_come_in_the_observed_order(tmp_path: Path) -> None:
 
 
 def test_rest_limits_codes_and_queries(tmp_path: Path) -> None:
-    """A resting order is seen, duplicate ids and double cancels are refused with their codes, answers carry no avgPrice."""
+    """A resting order is seen, duplicate ids and double cancels have their codes, answers carry no avgPrice."""
 
     async def main() -> None:
         async with running(tmp_path, events_per_s=0) as client:

@@ -41,7 +41,7 @@ def make_capture(path: Path, frames: list[str], snapshot_at: int) -> list[str]:
 
 
 def test_frames_go_out_byte_for_byte(tmp_path: Path) -> None:
-    """Combined readers get the lines' own bytes, raw readers the payload's; the state counts them; the book is the last one."""
+    """A combined reader gets the lines' own bytes; the state counts them; the book is the last one."""
     frames = [depth(90, 101, 80, [["61799.90", "0.000"]], [])]
     frames += [trade(i, "61800.00", "0.001") for i in range(3000)]
     frames += [depth(102 + i, 102 + i, 101 + i, [["61700.00", f"{i}.000"]], []) for i in range(1, 50)]
