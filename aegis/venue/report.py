@@ -284,8 +284,8 @@ def _word(kind: type[_Word], text: object) -> _Word:
 
 
 def _ns(*stamps: object) -> int:
-    """First stamp given, ms as number or text, in ns; 0 when none is."""
-    return next((int(s) * MS for s in stamps if isinstance(s, int | str) and s), 0)
+    """First usable stamp, ms as number or digits, in ns; 0 when none is: an event outlives its bad stamp."""
+    return next((int(s) * MS for s in stamps if str(s).isdecimal() and s), 0)  # type: ignore[call-overload]  # digits
 
 
 def _note(what: str, detail: str, symbol: str = "", exch_ns: int = 0, recv_ns: int = 0) -> Note:
