@@ -1,0 +1,1 @@
+"""Station 4 of 8: Intent -> Refusal. Pure."""
