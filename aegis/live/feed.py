@@ -20,6 +20,8 @@ from aegis.live import keys, log
 from aegis.live.clock import Clock
 from aegis.live.feed_books import Books, Budget
 from aegis.live.feed_fill import Filler, Gap, Marks
+from aegis.live.feed_klines import KlineCell
+from aegis.live.feed_klines import fill as fill_klines
 from aegis.live.feed_private import Private
 from aegis.live.feed_rest import AGG_WEIGHT, HISTORY_WEIGHT, TRADES_WEIGHT, agg_trades, choose, depth, levels, trades
 from aegis.live.feed_shm import Shared
@@ -80,7 +82,7 @@ class Feed:
         """One log line."""
         getattr(self._log, level)(event, **facts)
 
-    def lost(self, plan: SocketPlan) -> object:
+    def lost(self, plan: SocketPlan) -> tuple[Gap, int]:
         """A connection ended unbridged: its books are not to be trusted; note where its trades stood."""
         wanted: dict[int, set[int]] = {kind: set() for kind in (abi.KIND_TRADE, abi.KIND_AGG_TRADE)}
         for stream in plan.streams:
@@ -92,20 +94,32 @@ class Feed:
         ]
         if depths:
             self.shared.reset_books(depths)
-        return self.marks.open_gap(wanted)
+        return self.marks.open_gap(wanted), self.now_ns() // 1_000_000
 
-    def back(self, _plan: SocketPlan, mark: object, settled: Callable[[], bool]) -> None:
-        """The replacement has asked for its streams: fetch the trades that were missed."""
-        assert isinstance(mark, Gap)
+    def back(self, plan: SocketPlan, mark: tuple[Gap, int], settled: Callable[[], bool]) -> None:
+        """The replacement has asked for its streams: fetch the trades and candles that were missed."""
+        gap, lost_ms = mark
         if self._gap_fill:
-            self.tasks.create_task(self._repair(mark, settled))
+            self.tasks.create_task(self._repair(gap, settled))
+            if cells := self.shared.kline_cells(plan.streams):
+                self.tasks.create_task(self._repair_klines(cells, lost_ms))
         else:
-            self.marks.close_gap(mark)
+            self.marks.close_gap(gap)
 
     async def _repair(self, gap: Gap, settled: Callable[[], bool]) -> None:
         filled = await self._filler.fill(gap, settled)
         self.count("gap_filled", filled)
         self.say("info", "gap filled", records=filled)
+
+    async def _repair_klines(self, cells: list[KlineCell], lost_ms: int) -> None:
+        try:
+            done = await fill_klines(
+                self._rest, self._budget, cells, lost_ms, self.now_ns, self.shared.market_ring.publish
+            )
+        except AegisError as exc:
+            self.say("warn", "candles not filled", why=exc)
+            return
+        self.count("gap_filled", done)
 
     # -- what the filler asks for
 

@@ -7,6 +7,7 @@ What must stay true: this process is the only writer of these files; the size in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from aegis.errors import RingRefused
 from aegis.limits import ACCOUNT_SLOTS, MARKET_SLOTS
+from aegis.live.feed_klines import KlineCell, interval_of
 from aegis.live.log import Log
 from aegis.market.streams import ascii_lower, kind_of
 from aegis.native import abi, account
@@ -95,6 +97,16 @@ class Shared:
         """How many records of a stream the pump has taken; 0 for streams over all symbols."""
         cell = self.cell(stream)
         return int(self.market.counts[cell]) if cell else 0
+
+    def kline_cells(self, streams: Iterable[str]) -> list[KlineCell]:
+        """The candle streams among `streams`."""
+        cells = []
+        for stream in streams:
+            name, interval = self._lower.get(stream.partition("@")[0], ""), interval_of(stream)
+            if name and interval:
+                index = self.index[name]
+                cells.append(KlineCell(name, index, self.table[index][1], self.table[index][2], interval))
+        return cells
 
     def reader(self) -> RingReader:
         """A reader of our own market ring, at its newest record."""

@@ -75,10 +75,10 @@ class Hub(Protocol):
     def say(self, level: str, event: str, **facts: object) -> None:
         """One log line."""
 
-    def lost(self, plan: SocketPlan) -> object:
+    def lost(self, plan: SocketPlan) -> Any:
         """A connection ended unbridged: reset its books, remember what its streams had delivered."""
 
-    def back(self, _plan: SocketPlan, mark: object, settled: Callable[[], bool]) -> None:
+    def back(self, plan: SocketPlan, mark: Any, settled: Callable[[], bool]) -> None:
         """The replacement has asked for its streams: once `settled()`, fetch what was missed."""
 
 
@@ -243,7 +243,7 @@ class Socket:
 
     async def run(self) -> None:
         """Connect, serve, and again, until cancelled."""
-        mark: object = None
+        mark: Any = None
         while True:
             conn = Conn(self.hub, self.plan)
             try:
