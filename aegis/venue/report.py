@@ -285,7 +285,7 @@ def _word(kind: type[_Word], text: object) -> _Word:
 
 def _ns(*stamps: object) -> int:
     """First usable stamp, ms as number or digits, in ns; 0 when none is: an event outlives its bad stamp."""
-    return next((int(s) * MS for s in stamps if str(s).isdecimal() and s), 0)  # type: ignore[call-overload]  # digits
+    return next((int(str(s)) * MS for s in stamps if str(s).isdecimal() and s), 0)
 
 
 def _note(what: str, detail: str, symbol: str = "", exch_ns: int = 0, recv_ns: int = 0) -> Note:
