@@ -1,39 +1,80 @@
-/* The one truth of layouts. Only what cffi's cdef can parse: no guards, no asserts, no expressions.
- * Guard and includes: ae_internal.h. Asserts: ae_abi_check.c. Python derives its dtypes from here. */
+/* The one truth of layouts, limits and prototypes. Parsed by the C compiler (through ae_internal.h) and by cffi, so
+ * it holds only integer defines, enums, plain structs and prototypes. Every struct is asserted in ae_abi_check.c and
+ * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates. */
 
 #define AE_ABI_VERSION 1
-#define AE_MAGIC 23734433837401415
-#define AE_HEADER_BYTES 4096
-#define AE_TICK_BYTES 64
-#define AE_WIDE_BYTES 256
-#define AE_NAME_BYTES 48
-#define AE_TOP_LEVELS 20
-#define AE_SYMBOLS_MAX 1024
-#define AE_KINDS 12
-#define AE_REASONS 32
-#define AE_MORE -2
 #define AE_BAD -1
-#define AE_E_HELD -10
-#define AE_E_FOREIGN -11
-#define AE_E_SYSTEM -12
+#define AE_MORE -2
 
-/* header of every shared file; writer: the file's one writer */
-typedef struct {
-    uint64_t magic;
-    uint32_t abi;
-    uint32_t header_bytes;
-    uint32_t slot_bytes;
-    uint32_t pid;
-    uint64_t slots;
-    uint64_t epoch;
-    char name[32];
-    uint64_t reserved[6];
-    uint64_t head;
-    uint32_t wake;
-    uint32_t waiters;
-} ae_header_t;
+#define AE_RING_MAGIC 0x41454749535247
+#define AE_CONTROL_MAGIC 0x414547495343
+#define AE_BOOKS_MAGIC 0x414547495342
+#define AE_RING_HEADER_BYTES 4096
+#define AE_TICK_BYTES 64
+#define AE_RECORD_BYTES 256
+#define AE_SYMBOLS_MAX 1024
+#define AE_SYMBOL_BYTES 48
+#define AE_TOP_LEVELS 20
+#define AE_BOOK_LEVELS 4096
+#define AE_BOOK_EVENTS 1024
+#define AE_BOOK_BUFFER 16384
+#define AE_LEVELS_MAX 16384
+#define AE_EXP_MAX 18
+#define AE_JSON_DEPTH 32
+#define AE_FRAME_BYTES_MAX 4194304
+#define AE_KINDS 16
+#define AE_INTERVALS 17
+#define AE_CONTROL_BLOCKS 8
+#define AE_COUNTERS_MAX 96
+#define AE_COUNTER_NAME_BYTES 32
+#define AE_BOOKS_HEADER_BYTES 4096
 
-typedef struct {
+enum ae_kind {
+    AE_KIND_BOOK_TICKER = 1, AE_KIND_TRADE = 2, AE_KIND_AGG_TRADE = 3, AE_KIND_DEPTH = 4,
+    AE_KIND_DEPTH_SNAPSHOT = 5, AE_KIND_MARK = 6, AE_KIND_KLINE = 7, AE_KIND_FORCE_ORDER = 8,
+    AE_KIND_TICKER_24H = 9, AE_KIND_BOOK_STATE = 10
+};
+
+enum ae_flag {
+    AE_FLAG_BEGIN = 1, AE_FLAG_END = 2, AE_FLAG_FILLED = 4, AE_FLAG_CLOSED = 8, AE_FLAG_RPI = 16,
+    AE_FLAG_NO_FUNDING = 32
+};
+
+/* Why a frame was refused (nothing of it is published) or, from NOT_MARKET_TRADE on, dropped on purpose. */
+enum ae_reason {
+    AE_REASON_NONE = 0, AE_REASON_BAD_JSON = 1, AE_REASON_TOO_DEEP = 2, AE_REASON_ESCAPE = 3,
+    AE_REASON_MISSING_FIELD = 4, AE_REASON_BAD_NUMBER = 5, AE_REASON_OVERFLOW = 6, AE_REASON_EXPONENT = 7,
+    AE_REASON_BAD_INTEGER = 8, AE_REASON_UNKNOWN_SYMBOL = 9, AE_REASON_BAD_LEVELS = 10,
+    AE_REASON_TOO_MANY_LEVELS = 11, AE_REASON_UNKNOWN_INTERVAL = 12, AE_REASON_BAD_VALUE = 13,
+    AE_REASON_NOT_MARKET_TRADE = 14, AE_REASON_DUPLICATE = 15
+};
+
+/* Counters of a market context, by index. */
+enum ae_counter {
+    AE_C_FRAMES = 0, AE_C_RECORDS = 1, AE_C_TEXTS = 2, AE_C_DUPLICATES = 3, AE_C_DROPPED_NA = 4,
+    AE_C_BOOK_BREAKS = 5, AE_C_BOOK_JOINS = 6, AE_C_BOOK_LEVELS_DROPPED = 7, AE_C_BOOK_BUFFER_DROPPED = 8,
+    AE_C_BOOK_INEXACT = 9, AE_C_TOP_CHECKED = 10, AE_C_TOP_MISMATCH = 11, AE_C_FRAMES_BAD = 12,
+    AE_C_FILLED = 13, AE_C_REFUSED = 16, AE_C_COUNT = 32
+};
+
+enum ae_ws_reason {
+    AE_WS_NONE = 0, AE_WS_RESERVED_BITS = 1, AE_WS_MASKED = 2, AE_WS_OPCODE = 3, AE_WS_CONTROL_LENGTH = 4,
+    AE_WS_CONTROL_FRAGMENT = 5, AE_WS_LENGTH_FORM = 6, AE_WS_TOO_BIG = 7, AE_WS_CONTINUATION = 8,
+    AE_WS_UNFINISHED = 9
+};
+
+enum ae_pump_event { AE_PUMP_NEED = 0, AE_PUMP_CONTROL = 1, AE_PUMP_TEXT = 2, AE_PUMP_BAD = 3 };
+enum ae_book_state { AE_BOOK_BUFFERING = 0, AE_BOOK_WAITING = 1, AE_BOOK_LIVE = 2 };
+enum ae_book_reason {
+    AE_BOOK_JOINED = 0, AE_BOOK_BREAK = 1, AE_BOOK_RESET = 2, AE_BOOK_MISSED = 3, AE_BOOK_INEXACT = 4
+};
+enum ae_account_type {
+    AE_ACCOUNT_ORDER = 1, AE_ACCOUNT_TRADE_LITE = 2, AE_ACCOUNT_BALANCE = 3, AE_ACCOUNT_POSITION = 4,
+    AE_ACCOUNT_NOTE = 5
+};
+
+/* One market record. Writer: feed. */
+typedef struct ae_tick {
     uint64_t seq;
     int64_t exch_ns;
     int64_t recv_ns;
@@ -49,140 +90,276 @@ typedef struct {
     int64_t d;
 } ae_tick_t;
 
-/* one account-ring record; which numbers mean what is in aegis/native/account.py */
-typedef struct {
+/* One account record (OrderUpdate, TradeLite, BalanceUpdate, PositionUpdate, Note). Writer: feed.
+ * num: OrderUpdate qty, price, filled_qty, avg_price, last_qty, last_price, commission, realised; TradeLite qty,
+ * last_qty, last_price; BalanceUpdate wallet, cross_wallet, change; PositionUpdate qty, entry, realised, unrealised.
+ * text: strings, each one length byte and its UTF-8. */
+typedef struct ae_account {
     uint64_t seq;
     int64_t exch_ns;
     int64_t recv_ns;
-    uint8_t kind;
-    uint8_t flags;
-    int8_t side;
-    uint8_t type;
-    uint8_t tif;
-    uint8_t exec_type;
-    uint8_t status;
-    uint8_t expiry_reason;
     int64_t order_id;
     int64_t trade_id;
     int64_t num[8];
     uint8_t exp[8];
-    char symbol[40];
-    char client_id[40];
-    char text[16];
-    char reason[24];
-    uint8_t reserved[8];
+    uint8_t type;
+    int8_t side;
+    uint8_t order_type;
+    uint8_t tif;
+    uint8_t exec_type;
+    uint8_t status;
+    uint8_t bits;
+    uint8_t expiry_reason;
+    uint8_t text[136];
 } ae_account_t;
 
-typedef struct {
+/* One orders record. Writer: brain. num: qty, price, filled_qty. */
+typedef struct ae_order {
     uint64_t seq;
     int64_t now_ns;
+    int64_t order_id;
+    int64_t market_seq;
+    int64_t account_seq;
+    uint64_t digest;
+    int64_t num[3];
+    uint8_t exp[3];
     uint8_t step;
     int8_t side;
     uint8_t type;
     uint8_t tif;
-    uint8_t state;
-    uint8_t reduce_only;
-    uint8_t exp[3];
-    uint8_t reserved0[3];
+    uint8_t bits;
+    int32_t state;
     int32_t reason;
-    int64_t order_id;
-    int64_t num[3];
-    int64_t market_seq;
-    int64_t account_seq;
-    uint64_t digest;
-    char symbol[40];
-    char client_id[40];
-    char tag[16];
-    uint8_t reserved[64];
+    uint8_t text[168];
 } ae_order_t;
 
-/* ring handles; the writer belongs to one thread */
-typedef struct ae_ring ae_ring;
-int ae_ring_create(const char *path, uint64_t slots, uint32_t slot_bytes, const char *name, ae_ring **out);
-int ae_ring_attach(const char *path, uint32_t slot_bytes, ae_ring **out);
-const char *ae_ring_reason(void);
-void ae_ring_close(ae_ring *r);
-uint64_t ae_ring_publish(ae_ring *r, const void *records, uint64_t count);
-void ae_ring_wake(ae_ring *r);
-int64_t ae_ring_read(ae_ring *r, uint64_t *cursor, void *out, uint64_t max, uint64_t *lost);
-int ae_ring_wait(ae_ring *r, uint64_t cursor, int32_t timeout_ms);
-uint64_t ae_ring_newest(ae_ring *r);
-uint64_t ae_ring_oldest(ae_ring *r);
-uint64_t ae_ring_epoch(ae_ring *r);
-uint64_t ae_ring_file_bytes(ae_ring *r);
-uint32_t ae_ring_pid(ae_ring *r);
+typedef struct ae_ring_header {
+    uint64_t magic;
+    uint32_t abi;
+    uint32_t header_bytes;
+    uint32_t slot_bytes;
+    uint32_t reserved0;
+    uint64_t capacity;
+    char name[16];
+    char boot_id[40];
+    uint64_t epoch;
+    uint64_t writer_pid;
+    uint8_t reserved1[24];
+    uint64_t head;
+    uint8_t reserved2[56];
+    uint32_t wake;
+    uint32_t waiters;
+    uint8_t reserved3[56];
+} ae_ring_header_t;
 
-#define AE_OTHER -3
-#define AE_KIND_BOOK_TICKER 1
-#define AE_KIND_TRADE 2
-#define AE_KIND_AGG_TRADE 3
-#define AE_KIND_DEPTH 4
-#define AE_KIND_DEPTH_SNAPSHOT 5
-#define AE_KIND_MARK 6
-#define AE_KIND_KLINE 7
-#define AE_KIND_FORCE_ORDER 8
-#define AE_KIND_TICKER_24H 9
-#define AE_KIND_BOOK_STATE 10
-#define AE_FLAG_BEGIN 1
-#define AE_FLAG_END 2
-#define AE_FLAG_FILLED 4
-#define AE_FLAG_CLOSED 8
-#define AE_FLAG_RPI 16
-#define AE_EVENT_RECORDS_MAX 32768
+typedef struct ae_ring {
+    ae_ring_header_t *header;
+    uint8_t *slots;
+    uint64_t mask;
+    uint64_t head;
+    uint32_t slot_bytes;
+    uint32_t reserved;
+} ae_ring_t;
 
-enum ae_reason {
-    AE_OK,
-    AE_R_NOT_JSON,
-    AE_R_DEPTH,
-    AE_R_TOO_MANY_KEYS,
-    AE_R_MISSING,
-    AE_R_BAD_DECIMAL,
-    AE_R_DECIMAL_RANGE,
-    AE_R_BAD_INTEGER,
-    AE_R_UNKNOWN_SYMBOL,
-    AE_R_NOT_MARKET_TRADE,
-    AE_R_TOO_MANY_LEVELS,
-    AE_R_ESCAPED_SYMBOL,
-    AE_R_DUPLICATE,
-    AE_R_FRAME,
-    AE_R_FRAME_TOO_LONG,
-    AE_R_MASKED,
-    AE_R_UTF8
-};
+typedef struct ae_cursor {
+    uint64_t taken;
+    uint64_t laps;
+    uint64_t lost;
+} ae_cursor_t;
 
-/* what tells one event from another; filled beside the records */
-typedef struct {
-    int64_t id;
-    int64_t first_id;
-    int64_t prev_id;
-    int64_t event_ms;
-    uint32_t symbol;
-    uint32_t kind;
-    uint32_t aux;
-    uint32_t reason;
-} ae_event_t;
+typedef struct ae_counter_cell {
+    char name[32];
+    int64_t value;
+} ae_counter_cell_t;
 
-/* symbol table: exact UTF-8 names, append only */
-typedef struct ae_symbols ae_symbols;
-ae_symbols *ae_symbols_new(void);
-void ae_symbols_free(ae_symbols *t);
-int ae_symbols_add(ae_symbols *t, const char *name, uint8_t px_exp, uint8_t qty_exp);
-int ae_symbols_find(const ae_symbols *t, const char *name, uint64_t bytes);
+/* Control page: header, then one block per process; each block has one writer. */
+typedef struct ae_control_header {
+    uint64_t magic;
+    uint32_t abi;
+    uint32_t header_bytes;
+    uint32_t block_bytes;
+    uint32_t blocks;
+    uint8_t reserved[4072];
+} ae_control_header_t;
 
-/* one message to records: count, AE_BAD with event->reason, or AE_OTHER (no market event). Pure; allocates: no */
-int64_t ae_tick_parse(const ae_symbols *t, const uint8_t *text, uint64_t bytes, int64_t recv_ns, ae_tick_t *out,
-                      uint64_t max, ae_event_t *event);
+typedef struct ae_control_block {
+    char name[16];
+    uint64_t pid;
+    uint64_t progress;
+    int64_t beat_ns;
+    int64_t halt;
+    int64_t halt_ns;
+    uint64_t resume_epoch;
+    uint64_t counters_used;
+    uint8_t reserved[56];
+    ae_counter_cell_t counters[96];
+    uint8_t reserved_end[128];
+} ae_control_block_t;
 
-#define AE_FRAME_BYTES_MAX 4194304
+typedef struct ae_level {
+    int64_t px;
+    int64_t qty;
+} ae_level_t;
 
-/* one WebSocket frame inside a buffer */
-typedef struct {
-    uint64_t length;
-    uint32_t head;
-    uint8_t fin;
+typedef struct ae_books_header {
+    uint64_t magic;
+    uint32_t abi;
+    uint32_t header_bytes;
+    uint32_t entry_bytes;
+    uint32_t capacity;
+    uint64_t count;
+    uint64_t writer_pid;
+    uint64_t epoch;
+    uint8_t reserved[4048];
+} ae_books_header_t;
+
+/* One symbol of the books page. name and exps are written once, before header.count; the rest under `lock`. */
+typedef struct ae_book_entry {
+    uint64_t lock;
+    int64_t u;
+    int64_t exch_ns;
+    int64_t recv_ns;
+    uint32_t trusted;
+    uint32_t bids;
+    uint32_t asks;
+    uint32_t breaks;
+    char name[48];
+    uint8_t px_exp;
+    uint8_t qty_exp;
+    uint8_t with_book;
+    uint8_t reserved[29];
+    ae_level_t bid[20];
+    ae_level_t ask[20];
+} ae_book_entry_t;
+
+typedef struct ae_ws_frame {
+    uint32_t header_bytes;
+    uint32_t payload_bytes;
     uint8_t opcode;
-    uint8_t reserved[2];
-} ae_frame_t;
+    uint8_t fin;
+    uint8_t reserved[6];
+} ae_ws_frame_t;
 
-/* bytes the frame takes, AE_MORE, or AE_BAD with a reason. Allocates: no */
-int64_t ae_frame_scan(const uint8_t *p, uint64_t bytes, ae_frame_t *out, uint32_t *reason);
+typedef struct ae_symbol {
+    char name[48];
+    uint8_t name_bytes;
+    uint8_t px_exp;
+    uint8_t qty_exp;
+    uint8_t reserved[5];
+} ae_symbol_t;
+
+typedef struct ae_symtab {
+    uint32_t count;
+    uint32_t reserved;
+    uint16_t hash[4096];
+    ae_symbol_t symbols[1024];
+} ae_symtab_t;
+
+/* What a frame turned out to be: kind 0 = no market event (give it out as text). */
+typedef struct ae_parsed {
+    uint32_t kind;
+    uint32_t reason;
+    uint32_t symbol;
+    uint32_t interval;
+    int64_t order_key;
+} ae_parsed_t;
+
+typedef struct ae_book_event {
+    int64_t first;
+    int64_t last;
+    int64_t prev;
+    int64_t exch_ns;
+    uint32_t at;
+    uint32_t levels;
+} ae_book_event_t;
+
+typedef struct ae_book_change {
+    int64_t px;
+    int64_t qty;
+    int64_t side;
+} ae_book_change_t;
+
+/* One book. Levels are sorted with the best at the end: bids rising, asks falling. */
+typedef struct ae_book {
+    uint32_t state;
+    uint32_t wants;
+    uint32_t bids;
+    uint32_t asks;
+    int64_t u;
+    int64_t exch_ns;
+    uint64_t dropped;
+    uint64_t buffer_dropped;
+    uint32_t events;
+    uint32_t changes;
+    uint32_t snap_bids;
+    uint32_t snap_asks;
+    ae_level_t bid[4096];
+    ae_level_t ask[4096];
+    ae_book_event_t event[1024];
+    ae_book_change_t change[16384];
+} ae_book_t;
+
+typedef struct ae_market ae_market_t;
+
+typedef struct ae_pump {
+    uint8_t *data;
+    uint8_t *joined;
+    uint32_t capacity;
+    uint32_t read;
+    uint32_t write;
+    uint32_t joined_bytes;
+    uint32_t joining;
+    uint32_t reason;
+    ae_market_t *market;
+    uint8_t *event;
+    uint32_t event_bytes;
+    uint32_t reserved;
+} ae_pump_t;
+
+/* ring.c */
+uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
+int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
+void ae_ring_init(void *base, uint64_t capacity, uint32_t slot_bytes, const char *name);
+void ae_ring_attach(ae_ring_t *ring, void *base);
+void ae_ring_take(ae_ring_t *ring, void *base, uint64_t pid);
+uint64_t ae_ring_publish(ae_ring_t *ring, const void *records, uint32_t count);
+void ae_ring_wake(ae_ring_t *ring);
+uint64_t ae_ring_newest(const ae_ring_t *ring);
+uint64_t ae_ring_oldest(const ae_ring_t *ring);
+int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t max);
+int ae_ring_wait(const ae_ring_t *ring, const ae_cursor_t *cursor, int64_t timeout_ns);
+
+/* frame.c */
+int ae_ws_parse(const uint8_t *data, uint32_t bytes, uint32_t payload_max, ae_ws_frame_t *frame, uint32_t *reason);
+
+/* tick.c */
+int ae_symtab_add(ae_symtab_t *tab, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp);
+int ae_symtab_find(const ae_symtab_t *tab, const uint8_t *name, uint32_t bytes);
+int ae_tick_parse(const uint8_t *data, uint32_t bytes, const ae_symtab_t *tab, ae_tick_t *out, uint32_t out_max,
+                  ae_parsed_t *parsed);
+
+/* book.c */
+void ae_book_reset(ae_book_t *book);
+int ae_book_apply(ae_book_t *book, const ae_tick_t *run, uint32_t count, uint8_t px_exp, uint8_t qty_exp);
+int ae_book_snapshot(ae_book_t *book, int64_t last_id, const ae_level_t *bids, uint32_t bid_count,
+                     const ae_level_t *asks, uint32_t ask_count);
+void ae_book_publish(const ae_book_t *book, ae_book_entry_t *entry, int64_t recv_ns);
+int ae_book_read(const ae_book_entry_t *entry, ae_book_entry_t *out);
+
+/* pump.c */
+uint64_t ae_market_bytes(void);
+void ae_market_init(ae_market_t *market, ae_ring_t *ring, void *books_page);
+int ae_market_append(ae_market_t *market, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp,
+                     ae_book_t *book);
+int ae_market_frame(ae_market_t *market, const uint8_t *data, uint32_t bytes, int64_t recv_ns);
+int ae_market_snapshot(ae_market_t *market, uint32_t symbol, int64_t last_id, const ae_level_t *bids,
+                       uint32_t bid_count, const ae_level_t *asks, uint32_t ask_count, int64_t recv_ns);
+void ae_market_reset(ae_market_t *market, uint32_t symbol, uint32_t kind, int64_t recv_ns);
+int ae_market_fill(ae_market_t *market, ae_tick_t *records, uint32_t count);
+uint64_t *ae_market_counts(ae_market_t *market);
+int64_t *ae_market_recv_ns(ae_market_t *market);
+uint64_t *ae_market_counters(ae_market_t *market);
+ae_symtab_t *ae_market_symbols(ae_market_t *market);
+void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market);
+uint32_t ae_pump_room(ae_pump_t *pump);
+int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns);
