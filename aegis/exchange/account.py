@@ -117,7 +117,7 @@ class Account:
         self.next_tran += 1
 
     def fill(
-        self, spec: Spec, trade: tuple[int, int, str], side: int, px: int, qty: int, *, maker: bool, now_ms: int
+        self, spec: Spec, trade: tuple[int, int, str], side: int, px: int, qty: int, *, now_ms: int, maker: bool = False
     ) -> Execution:
         """
         Book one execution.

@@ -166,7 +166,7 @@ class Replay:
         """A market per captured symbol, its book primed with the capture's snapshot."""
         for name in self.capture.symbols:
             book = self.books[name] = ReplayBook()
-            m = self.markets[name] = Market(spec_of(self.capture, name), book, base_id, base_id, base_id)
+            m = self.markets[name] = Market(spec_of(self.capture, name), book, 0, base_id, base_id)
             if name in self.capture.snapshots:
                 snap = self.capture.snapshots[name][1]
                 for side, rows in ((BUY, snap["bids"]), (SELL, snap["asks"])):
@@ -223,8 +223,7 @@ class Replay:
                 if i == self.position:
                     self.books[name].early = None
             return
-        for conn in self.ex.hub.readers.get(row.stream, ()):
-            conn.push(row.frame if conn.combined else row.data)
+        self.ex.hub.relay(row.stream, row.frame, row.data)
         self.sent += 1
         head, _, kind = row.stream.partition("@")
         m = self.markets.get(head.upper())

@@ -82,6 +82,9 @@ class Hub:
 
     Args:
         lifetime_s: forced disconnect after this.
+
+    Attributes:
+        frames_sent: market frames given to connections (no acknowledgements, no user events).
         on_subscribe: called with a stream name when it gets a reader on its right route.
     """
 
@@ -101,12 +104,21 @@ class Hub:
     def publish(self, name: str, payload: str) -> None:
         """Send a payload to the readers of a stream, wrapped where the connection is combined."""
         wrapped = ""
-        for conn in self.readers.get(name, ()):
+        readers = self.readers.get(name, ())
+        self.frames_sent += len(readers)
+        for conn in readers:
             if conn.combined:
                 wrapped = wrapped or f'{{"stream":"{name}","data":{payload}}}'
                 conn.push(wrapped)
             else:
                 conn.push(payload)
+
+    def relay(self, name: str, frame: str, payload: str) -> None:
+        """Send a captured frame: whole to combined connections, its payload to raw ones."""
+        readers = self.readers.get(name, ())
+        self.frames_sent += len(readers)
+        for conn in readers:
+            conn.push(frame if conn.combined else payload)
 
     def user(self, payload: str, key: str) -> None:
         """Send a user event to every connection of the listen key."""
@@ -210,7 +222,6 @@ class Hub:
             while True:
                 while conn.queue and conn.closing != 1008:
                     await ws.send_str(conn.queue.popleft())
-                    self.frames_sent += 1
                 if conn.closing:
                     await ws.close(code=conn.closing)
                     return
