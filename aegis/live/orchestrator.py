@@ -149,13 +149,15 @@ class Orchestrator:
                 self.log.warn("exchangeInfo failed, will retry", why=repr(e))
             await asyncio.sleep(min(pause, 0.5))
         self.keeper.ledger.margin_assets.update(margins)
-        self.reconciler = Reconciler(self.keeper, self.rest, self.clock, self.log, self.latch.hold, tolerance)
-        await Schedule(self.reconciler, self.config).run()
+        halt = self.latch.hold
+        self.reconciler = Reconciler(self.keeper, self.rest, self.clock, self.log, halt, tolerance)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Schedule(self.reconciler, self.config).run())
+            group.create_task(self._ready(self.reconciler))
 
-    async def ready(self) -> None:
+    async def _ready(self, reconciler: Reconciler) -> None:
         """READY once the first pass is through: only then do the books mean something."""
-        while self.reconciler is None or not self.reconciler.passes:
-            await asyncio.sleep(0.02)
+        await reconciler.first_pass.wait()
         self.notifier.ready("books reconciled with the venue")
         self.log.info("orchestrator ready", pid=os.getpid())
 
@@ -180,7 +182,7 @@ async def _main(config: Config) -> int:
         loop.add_signal_handler(number, stop.set)
     rest = Rest(config.venue, keys.load(config), clock)
     me = Orchestrator(config, rest, clock, notifier)
-    parts = (me.fold, me.reconcile, me.ready, me.listen_key.run, me.deadman.run, me.offset.run)
+    parts = (me.fold, me.reconcile, me.listen_key.run, me.deadman.run, me.offset.run)
     tasks = [asyncio.create_task(part(), name=part.__qualname__) for part in parts]
     stopped = asyncio.create_task(stop.wait())
     code = 0

@@ -47,8 +47,7 @@ def reconcile_once(config: Config, *, resolve: bool = False) -> dict[str, Any]:
     Raises:
         ConfigError: no store, or no credentials. Unreachable: the venue or (resolve) the orchestrator does not answer.
     """
-    report = asyncio.run(_resolve(config, RESOLVE_S) if resolve else _compare(config))
-    return report
+    return asyncio.run(_resolve(config, RESOLVE_S) if resolve else _compare(config))
 
 
 async def _compare(config: Config) -> dict[str, Any]:
@@ -66,8 +65,7 @@ async def _compare(config: Config) -> dict[str, Any]:
 def shown(report: Report) -> dict[str, Any]:
     """The report as data and as lines."""
     lines = [f"{m.kind.value} {m.name}: ours {m.ours}, venue {m.theirs}" for m in report.mismatches]
-    found = as_dict(report) | {"lines": report.lines() + lines}
-    return found
+    return as_dict(report) | {"lines": report.lines() + lines}
 
 
 async def _looks(path: Path, rest: Any) -> Report:

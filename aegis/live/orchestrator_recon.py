@@ -67,6 +67,7 @@ class Reconciler:
         self.keeper, self.rest, self.clock, self.log = keeper, rest, clock, log
         self._halt, self._tolerance = halt, tolerance
         self.passes, self.failures = 0, 0
+        self.first_pass = asyncio.Event()
 
     async def open_books(self) -> None:
         """Take an empty store's opening balances, positions and working orders from the venue."""
@@ -141,6 +142,7 @@ class Reconciler:
         body = msgspec.json.encode(as_dict(first)).decode()
         keeper.batch.reports.append((now, kind, "clean" if last.clean() else "mismatch", body))
         self.passes += 1
+        self.first_pass.set()
         keeper.commit()
         keeper.publish()
 
