@@ -21,9 +21,9 @@ def add(commands: Commands) -> None:
 
 def reconcile(args: argparse.Namespace) -> int:
     """One pass."""
+    config, _ = running(args)
     from aegis.live import orchestrator
 
-    config, _ = running(args)
     report = orchestrator.reconcile_once(config, resolve=args.resolve)
     show(args, report, report["lines"])
     return 0 if report["result"] == "ok" else EXIT_DIFFERENCE

@@ -37,8 +37,6 @@ def add(commands: Commands) -> None:
 
 def up(args: argparse.Namespace) -> int:
     """Run the supervisor."""
-    from aegis.live import supervisor
-
     more = {
         "paper.seed": args.seed,
         "paper.symbols": args.symbols,
@@ -51,16 +49,14 @@ def up(args: argparse.Namespace) -> int:
         from aegis.live import keys
 
         keys.load(config)
-    options = supervisor.Options(
-        json=args.json, exit_at_end=args.exit_at_end, duration_s=args.duration, live=args.live
-    )
+    from aegis.live import supervisor
+
+    options = supervisor.Options(json=args.json, exit_at_end=args.exit_at_end, duration_s=args.duration, live=args.live)
     return supervisor.run(config, options)
 
 
 def venue(args: argparse.Namespace) -> int:
     """Run the simulator."""
-    from aegis.exchange import server
-
     more = {
         "paper.port": args.port,
         "paper.seed": args.seed,
@@ -83,6 +79,8 @@ def venue(args: argparse.Namespace) -> int:
         bands=args.bands,
         json=args.json,
     )
+    from aegis.exchange import server
+
     return server.run(options)
 
 
