@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-import msgspec
-
 from aegis.errors import AegisError, BadMessage, Unreachable
 from aegis.live.feed_sockets import Backoff, Timing
 from aegis.live.net import Link, Pump, open_link
@@ -56,7 +54,7 @@ class Private:
 
     Args:
         key_path: file the orchestrator writes the listen key to.
-        decode: bytes of one event to message nouns; raises AegisError.
+        decode: bytes of one event and their time to message nouns; raises AegisError.
         publish: puts one noun on the account ring; raises AegisError when it does not fit.
     """
 
@@ -64,7 +62,7 @@ class Private:
         self,
         hub: Account,
         key_path: Path,
-        decode: Callable[[bytes], Sequence[Any]],
+        decode: Callable[[bytes, int], Sequence[Any]],
         publish: Callable[[Any], None],
     ) -> None:
         self.hub, self.key_path = hub, key_path
@@ -89,7 +87,7 @@ class Private:
                     self.hub.say("warn", "connect failed", route="private", why=exc)
                     await asyncio.sleep(self._backoff.next())
                     continue
-                self._note("STREAM_UP", "private")
+                self._arrived()
                 reason = await self._serve(link)
                 link.close(reason)
                 self._note("STREAM_DOWN", reason)
@@ -136,16 +134,22 @@ class Private:
         return bool(self._key)
 
     def _text(self, body: bytes, recv_ns: int) -> None:
-        """One user event."""
+        """One user event; it may come with the handshake's answer, before `open_link` returned."""
+        self._arrived()
         try:
-            for message in self._decode(body):
-                self._publish(msgspec.structs.replace(message, recv_ns=recv_ns))
+            for message in self._decode(body, recv_ns):
+                self._publish(message)
                 self.hub.count("user_events")
         except AegisError as exc:
             self.hub.count("user_events_bad")
             self.hub.say("error", "user event refused", why=exc, bytes=len(body))
             self._note("STREAM_DOWN", "an event was refused")
             self._note("STREAM_UP", "after a refused event")
+
+    def _arrived(self) -> None:
+        """The channel is up; said once, before its first event."""
+        if not self.up:
+            self._note("STREAM_UP", "private")
 
     def _note(self, what: str, detail: str) -> None:
         if what == "STREAM_DOWN" and not self.up:

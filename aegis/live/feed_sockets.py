@@ -243,7 +243,7 @@ class Socket:
 
     async def run(self) -> None:
         """Connect, serve, and again, until cancelled."""
-        mark: Any = None
+        marks: list[Any] = []  # losses not yet handed to repair; more than one when a replacement dies young
         while True:
             conn = Conn(self.hub, self.plan)
             try:
@@ -253,16 +253,17 @@ class Socket:
                 self.hub.say("warn", "connect failed", route=self.plan.route.value, why=exc)
                 if hasattr(conn, "link"):
                     conn.link.close()
+                    marks.append(self.hub.lost(self.plan))
                 await asyncio.sleep(self._backoff.next())
                 continue
             self.conn = conn
             try:
-                if mark is not None:
+                for mark in marks:
                     self.hub.back(self.plan, mark, conn.trust.settled)
                 reason = await self._serve()
             finally:
                 self.conn.link.close()
-            mark = self.hub.lost(self.plan)
+            marks = [self.hub.lost(self.plan)]
             self.hub.count("reconnects")
             self.hub.say("warn", "socket lost", route=self.plan.route.value, why=reason)
             await asyncio.sleep(self._backoff.next())

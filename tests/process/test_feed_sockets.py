@@ -9,15 +9,18 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from aegis.errors import Unreachable
+from aegis.errors import BadMessage, Unreachable
+from aegis.live.feed_private import Private
 from aegis.live.feed_sockets import Backoff, Socket, Timing
 from aegis.live.net import open_link
 from aegis.market.streams import Route, SocketPlan, route_of
+from aegis.messages import Note
 
 DEADLINE_S = 10.0
 
@@ -32,7 +35,7 @@ async def until(condition: Callable[[], Any]) -> None:
 class PyPump:
     """Frames in, (stream, data) out: small and slow, for unfragmented server frames."""
 
-    def __init__(self, take: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, take: Callable[[str, dict[str, Any]], None] | None) -> None:
         self._take, self._bytes, self._room = take, b"", bytearray(777)
 
     def buffer(self) -> memoryview:
@@ -54,8 +57,8 @@ class PyPump:
             if raw[0] & 8:
                 events.append(("control", raw))
                 continue
-            body = json.loads(raw[at:])
-            if "stream" in body:
+            body = json.loads(raw[at:]) if self._take else {}
+            if self._take and "stream" in body:
                 self._take(body["stream"], body["data"])
             else:
                 events.append(("text", raw[at:]))
@@ -75,6 +78,9 @@ class FakeHub:
 
     def new_pump(self) -> PyPump:
         return PyPump(self._take)
+
+    def text_pump(self) -> PyPump:
+        return PyPump(None)
 
     def _take(self, stream: str, data: dict[str, Any]) -> None:
         ids = self.taken[stream]
@@ -166,7 +172,7 @@ def play(scene: Callable[[Venue], Awaitable[None]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(socket: Socket) -> AsyncIterator[None]:
+async def running(socket: Socket | Private) -> AsyncIterator[None]:
     task = asyncio.create_task(socket.run())
     try:
         yield
@@ -285,6 +291,47 @@ def test_ping_is_answered_and_a_refused_handshake_is_unreachable() -> None:
             await open_link(f"ws://127.0.0.1:{port}/x", PyPump(lambda *_: None), time.time_ns, lambda *_: None)
 
     asyncio.run(refused())
+
+
+def test_the_private_channel_follows_its_key_and_says_when_it_goes(tmp_path: Path) -> None:
+    """No key: nothing. A key: STREAM_UP and events. New key or loss: STREAM_DOWN, then STREAM_UP. Bad event: both."""
+    paths: list[str] = []
+    sockets: list[ServerConnection] = []
+
+    async def handle(ws: ServerConnection) -> None:
+        assert ws.request is not None
+        paths.append(ws.request.path)
+        sockets.append(ws)
+        await ws.send(json.dumps({"e": "hello", "n": len(paths)}))
+        await ws.wait_closed()
+
+    def decode(body: bytes, recv_ns: int) -> list[Note]:
+        if b"nonsense" in body:
+            raise BadMessage("nonsense")
+        return [Note(what=json.loads(body)["e"], recv_ns=recv_ns)]
+
+    async def scene() -> None:
+        heard: list[Note] = []
+        key = tmp_path / "listen_key"
+        async with serve(handle, "127.0.0.1", 0, compression=None) as server:
+            hub = FakeHub(next(iter(server.sockets)).getsockname()[1], timing())
+            private = Private(hub, key, decode, heard.append)
+            async with running(private):
+                assert heard == [] and paths == []
+                key.write_text("abc123\n")
+                await until(lambda: [n.what for n in heard] == ["STREAM_UP", "hello"])
+                (tmp_path / "new").write_text("def456")
+                (tmp_path / "new").rename(key)
+                await until(lambda: [n.what for n in heard][2:] == ["STREAM_DOWN", "STREAM_UP", "hello"])
+                await sockets[-1].close()
+                await until(lambda: [n.what for n in heard][5:] == ["STREAM_DOWN", "STREAM_UP", "hello"])
+                await sockets[-1].send("nonsense")
+                await until(lambda: [n.what for n in heard][8:] == ["STREAM_DOWN", "STREAM_UP"])
+        assert [n.what for n in heard][10:] == ["STREAM_DOWN"] and all(n.recv_ns for n in heard)
+        assert paths == ["/private/ws/abc123", "/private/ws/def456", "/private/ws/def456"]
+        assert not any("abc123" in said for said in hub.said) and hub.counts["user_events_bad"] == 1
+
+    asyncio.run(scene())
 
 
 def test_backoff_is_capped_and_jittered() -> None:
