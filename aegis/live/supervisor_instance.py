@@ -7,6 +7,7 @@ holder; the note `up.json` is replaced in one step and holds no secret; only the
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -75,18 +76,17 @@ class Instance:
             if entry.name != LOCK and not (self._keep_latch and entry.name == "control"):
                 entry.unlink(missing_ok=True)
         (self.root / LOCK).unlink(missing_ok=True)
-        if not any(self.root.iterdir()):
-            self.root.rmdir()
-            if not any(self.root.parent.iterdir()):
-                self.root.parent.rmdir()
+        for directory in (self.root, self.root.parent):
+            with contextlib.suppress(OSError):  # not empty: another instance, or the kept control page
+                directory.rmdir()
         os.close(self._handle)
 
 
 def _lock(root: Path, name: str) -> int:
     path = root / LOCK
     while True:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:  # removed between the two calls by one who is leaving
             continue
