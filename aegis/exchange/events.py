@@ -27,6 +27,11 @@ def average(spec: Spec, filled: int, cost: int, places: int = 5) -> str:
     return dec(value, max(places, spec.px_exp))
 
 
+def plain(text: str) -> str:
+    """Decimal text without trailing zeros, as the 2026 wire has it."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def trade_lite(spec: Spec, o: Order, ex: Execution, now_ms: int) -> str:
     """The early fill notice: padded decimals, no money."""
     return (
@@ -64,15 +69,14 @@ def order_update(
         if ex
         else (f'"l":"0","z":"{trim(filled, spec.qty_exp)}","L":"0"')
     )
-    fee = (
-        f'"n":"{dec(ex.fee_e8, E8)}","N":"{ex.asset}",' if ex else f'"n":"0","N":"{spec.quote}",' if x == "NEW" else ""
-    )
+    fee = f'"n":"{dec(ex.fee_e8, E8)}","N":"{ex.asset}",' if ex else f'"n":"0","N":"{spec.quote}",'
     amended = f',"M":{modify_id}' if modify_id else ""
     return (
         f'{{"e":"ORDER_TRADE_UPDATE","T":{when},"E":{now_ms},"o":{{"s":"{o.symbol}","c":"{o.client_id}",'
         f'"S":"{side_text(o.side)}",'
         f'"o":"{o.kind}","f":"{o.tif}","q":"{trim(o.qty, spec.qty_exp)}","p":"{trim(o.px, spec.px_exp)}",'
-        f'"ap":"{average(spec, filled, cost)}","sp":"0","x":"{x}","X":"{status}","i":{o.id},{last},{fee}"T":{when},'
+        f'"ap":"{plain(average(spec, filled, cost))}","sp":"0","x":"{x}","X":"{status}",'
+        f'"i":{o.id},{last},{fee}"T":{when},'
         f'"t":{ex.id if ex else 0},"b":"{open_notional[0]}","a":"{open_notional[1]}",'
         f'"m":{"true" if ex and ex.maker else "false"},'
         f'"R":{"true" if o.reduce_only else "false"},"wt":"CONTRACT_PRICE","ot":"{o.kind}","ps":"BOTH","cp":false,'
