@@ -42,7 +42,7 @@ def _write(args: argparse.Namespace, *, set_it: bool) -> int:
     if set_it:
         block.halt(Halt.OPERATOR)
     else:
-        block.clear_halt()
+        page.resume()
         block.count("resume_epoch")
     halted = {process: Halt(why).name for process, why in page.halted()}
     show(args, {"running": note is not None, "halted": halted}, ["halted" if set_it else "resumed"])

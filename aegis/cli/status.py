@@ -75,7 +75,7 @@ def control_view(root: Path) -> dict[str, Any]:
         page = ControlPage(str(root / "control"))
     except (OSError, AegisError):
         return {"halted": {}, "blocks": {}}
-    now_ns = Clock().now_ns()
+    now_ns = Clock().mono_ns()
     blocks = {}
     for name in ("feed", "brain", "orchestrator"):
         block = page.block(name)
