@@ -39,12 +39,12 @@ class Latch:
     """Our halt word: several reasons may hold at once; the page shows the lowest. The operator's resume clears all."""
 
     def __init__(self, page: ControlPage) -> None:
-        self._block, self._operator = page.block("orchestrator"), page.block("operator")
+        self._page, self._block = page, page.block("orchestrator")
         self._reasons: set[Halt] = set()
         self._epoch = self._resume_epoch()
 
     def _resume_epoch(self) -> int:
-        return int(self._operator.counters().get("resume_epoch", 0))
+        return self._page.resume_epoch + self._page.block("operator").counters().get("resume_epoch", 0)
 
     def hold(self, reason: Halt) -> None:
         """Halt entries for this reason."""
@@ -165,7 +165,7 @@ class Orchestrator:
         """Final fold and commit, page, disarm."""
         self.notifier.stopping()
         if self.keeper.ledger.opened_ns:
-            self.keeper.turn(self.clock.now_ns())
+            self.keeper.drain(self.clock.now_ns())
             self.keeper.publish()
         try:
             async with asyncio.timeout(0.4):

@@ -25,6 +25,7 @@ from aegis.recon.compare import Books, Difference
 from aegis.units import ZERO, Num
 
 READ_MAX = 1024
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 EARLY_WAIT_NS = 250_000_000
 _ENDED = {
     OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.EXPIRED_IN_MATCH, OrderStatus.REJECTED,
@@ -59,58 +60,60 @@ class Tail:
     Args:
         path: of the ring; it may not exist yet.
         unpack: slot -> noun.
-        epoch, seq: where the books stand; epoch 0 = nothing read ever: start at the ring's oldest record (the
-            ledger passes over what is older than its opening).
+        place: what `place()` gave when the books were last stored; "" = nothing read ever: start at the oldest
+            record kept (the ledger passes over what is older than its opening).
     """
 
-    def __init__(self, path: Path, unpack: Any, epoch: int, seq: int) -> None:
+    def __init__(self, path: Path, unpack: Any, place: str) -> None:
         self.path, self._unpack = path, unpack
-        self.epoch, self.seq = epoch, seq
+        identity, epoch, seq = place.rsplit("/", 2) if place else ("", "0", "0")
+        self._identity, self.epoch, self.seq = identity, int(epoch), int(seq)
         self.bad = 0
         self._reader: RingReader | None = None
         self._lost = 0
 
+    def place(self) -> str:
+        """Where reading goes on: the file's identity, its writer's epoch, the last number taken."""
+        return f"{self._identity}/{self.epoch}/{self.seq}"
+
     def read(self) -> tuple[list[tuple[int, Any]], bool]:
-        """What came since, as (seq, noun), and whether records were lost on the way."""
+        """What came since, as (seq, noun), and whether records may have been lost on the way."""
         gap = False
         if self._reader is None:
-            if not self.path.exists():
-                return [], False
             try:
                 gap = self._open()
-            except RingRefused:
+            except (RingRefused, OSError):
                 return [], False
-        assert self._reader is not None
-        if self._reader.epoch != self.epoch:
-            self._reader.close()
-            gap = self._open()
-        first = self._reader.cursor
-        slots = self._reader.read(READ_MAX)
-        if self._reader.lost != self._lost:
-            self._lost, gap = self._reader.lost, True
-            first = self._reader.cursor - len(slots)
-        self.seq = self._reader.cursor
+        reader = self._reader
+        assert reader is not None
+        if reader.epoch != self.epoch:
+            self.epoch, gap = reader.epoch, True
+        slots = reader.read(READ_MAX)
+        if reader.lost != self._lost:
+            self._lost, gap = reader.lost, True
+        self.seq = reader.cursor
         found = []
-        for i, slot in enumerate(slots):
+        for seq, slot in enumerate(slots, self.seq - len(slots) + 1):
             try:
-                found.append((first + i, self._unpack(slot)))
+                found.append((seq, self._unpack(slot)))
             except (AegisError, ValueError):
                 self.bad += 1
                 gap = True
         return found, gap
 
     def _open(self) -> bool:
-        """Open at the stored cursor; True when it cannot be continued without a gap."""
-        reader = RingReader(str(self.path), None)
-        known = bool(self.epoch)
-        usable = known and reader.oldest <= self.seq <= reader.newest + 1
-        same = reader.epoch == self.epoch and usable
-        start = self.seq if usable else reader.oldest
-        reader.close()
-        reader = RingReader(str(self.path), start)
+        """Open at the stored place; True when it cannot be continued without a gap."""
+        stat = self.path.stat()
+        identity = f"{BOOT_ID.read_text().strip()}:{stat.st_ino}"
+        reader = RingReader(self.path, 0)
+        known = bool(self._identity)
+        usable = identity == self._identity and reader.oldest - 1 <= self.seq <= reader.newest
+        if usable:
+            reader = RingReader(self.path, self.seq)
+        gap = known and not (usable and reader.epoch == self.epoch)
         self._reader, self._lost = reader, reader.lost
-        self.epoch, self.seq = reader.epoch, reader.cursor
-        return known and not same
+        self._identity, self.epoch, self.seq = identity, reader.epoch, reader.cursor
+        return gap
 
 
 class Keeper:
@@ -128,8 +131,8 @@ class Keeper:
         self.ledger = store.load(Ledger(margin_assets))
         self.orders = store.orders_working()
         self.batch = Batch()
-        self.account = Tail(shm / "account", account.unpack, *self._cursor("account"))
-        self.steps = Tail(shm / "orders", orders.unpack, *self._cursor("orders"))
+        self.account = Tail(shm / "account", account.unpack, store.meta("account_place"))
+        self.steps = Tail(shm / "orders", orders.unpack, store.meta("orders_place"))
         self.gap = bool(self.ledger.opened_ns)  # until the first full pass nobody knows what happened meanwhile
         self.reconciled = False
         self.private_up = store.meta("private_up") == "1"
@@ -140,14 +143,11 @@ class Keeper:
         self._early_since_ns = 0
         self.fills = 0
 
-    def _cursor(self, ring: str) -> tuple[int, int]:
-        return int(self.store.meta(f"{ring}_epoch", "0")), int(self.store.meta(f"{ring}_seq", "0"))
-
     def turn(self, now_ns: int) -> int:
         """Read both rings, fold, commit, publish. Returns how many records came."""
         count = 0
         for tail, fold, name in ((self.steps, self._step, "orders"), (self.account, self._message, "account")):
-            before = (tail.epoch, tail.seq)
+            before = tail.place()
             found, gap = tail.read()
             if gap:
                 self.gap = True
@@ -156,12 +156,17 @@ class Keeper:
             for _, noun in found:
                 fold(noun)
             count += len(found)
-            if (tail.epoch, tail.seq) != before:
-                self.batch.meta |= {f"{name}_epoch": str(tail.epoch), f"{name}_seq": str(tail.seq)}
+            if tail.place() != before:
+                self.batch.meta[f"{name}_place"] = tail.place()
         self.commit()
         if self.changed and not self._early_unsettled(now_ns):
             self.publish()
         return count
+
+    def drain(self, now_ns: int) -> None:
+        """Turn until the rings are read up."""
+        while self.turn(now_ns) >= READ_MAX:
+            pass
 
     def take(self, effect: Effect) -> None:
         """Book one effect: into the batch and the trail."""
@@ -258,7 +263,7 @@ class Keeper:
         rows = {s: {"qty": str(ledger.early_qty(s).trim()), "entry": self._entry(s)} for s in names}
         page = {
             "account_epoch": self.account.epoch,
-            "account_seq": self.account.seq - 1,
+            "account_seq": self.account.seq,
             "reconciled": self.reconciled,
             "reconciled_ns": self.reconciled_ns,
             "positions": {s: row for s, row in rows.items() if row["qty"] != "0"},

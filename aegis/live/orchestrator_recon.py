@@ -161,14 +161,14 @@ class Reconciler:
 
     async def _look(self) -> tuple[Report, Books]:
         keeper = self.keeper
-        keeper.turn(self.clock.now_ns())
+        keeper.drain(self.clock.now_ns())
         keeper.trail = {}
         keeper.mark()
         working = dict(keeper.orders)
         try:
             theirs = await venue.snapshot(self.rest, self.clock.now_ns())
             await asyncio.sleep(SETTLE_S)
-            keeper.turn(self.clock.now_ns())
+            keeper.drain(self.clock.now_ns())
             ours = in_flight(keeper.snapshot(self.clock.now_ns(), theirs), theirs, keeper.trail)
         finally:
             keeper.trail = None
@@ -194,7 +194,7 @@ class Reconciler:
         ledger = keeper.ledger
         for symbol in symbols:
             found = await venue.fills_since(self.rest, symbol, ledger.confirmed.get(symbol, 0), ledger.margin_assets)
-            keeper.turn(self.clock.now_ns())
+            keeper.drain(self.clock.now_ns())
             now = self.clock.now_ns()
             for fill in found:
                 effect = ledger.apply(fill)

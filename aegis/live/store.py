@@ -29,9 +29,10 @@ MIGRATIONS = (
     """
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE fills(symbol TEXT NOT NULL, trade_id INTEGER NOT NULL, order_id INTEGER NOT NULL,
-      side INTEGER NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL, commission TEXT NOT NULL, commission_asset TEXT NOT NULL,
-      realised TEXT NOT NULL, margin_asset TEXT NOT NULL, maker INTEGER NOT NULL, exch_ns INTEGER NOT NULL,
-      client_id TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY(symbol, trade_id)) WITHOUT ROWID;
+      side INTEGER NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL, commission TEXT NOT NULL,
+      commission_asset TEXT NOT NULL, realised TEXT NOT NULL, margin_asset TEXT NOT NULL,
+      maker INTEGER NOT NULL, exch_ns INTEGER NOT NULL, client_id TEXT NOT NULL, source TEXT NOT NULL,
+      PRIMARY KEY(symbol, trade_id)) WITHOUT ROWID;
     CREATE TABLE postings(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, asset TEXT NOT NULL, amount TEXT NOT NULL,
       exch_ns INTEGER NOT NULL, symbol TEXT NOT NULL, trade_id INTEGER NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL,
       note TEXT NOT NULL);
@@ -55,7 +56,7 @@ class StoreBusy(Machine):
 
 
 class OrderRow(msgspec.Struct, kw_only=True):
-    """An order as the books know it. `phase`: pending (sent, no evidence yet) | open | done; `origin`: ours | foreign."""
+    """An order as the books know it. `phase`: pending (sent, no evidence) | open | done; `origin`: ours | foreign."""
 
     client_id: str
     symbol: str
