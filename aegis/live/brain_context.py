@@ -1,0 +1,70 @@
+"""What the strategy is handed: the brain's knowledge, without the brain's hands.
+
+What must stay true: nothing here reads a clock or draws luck; `now_ns` is set once a turn; the same seed draws the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from aegis.config import Config, Risk
+from aegis.messages import Rules
+from aegis.risk.gate import Limits
+from aegis.strategy.base import Quote, Tick
+from aegis.units import Num
+
+
+def limits_of(risk: Risk) -> Limits:
+    """The gate's limits from the settings."""
+    return Limits(
+        order_notional_max=Num.parse(risk.order_notional_max),
+        position_notional_max=Num.parse(risk.position_notional_max),
+        collar_bps=risk.collar_bps,
+        orders_per_s=risk.orders_per_s,
+        open_orders_max=risk.open_orders_max,
+        loss_limit=Num.parse(risk.loss_limit),
+    )
+
+
+def ticks_of(batch: Any, name: Callable[[int], str]) -> Iterator[Tick]:
+    """Records of a batch as objects, for strategies that ask for single ticks."""
+    fields = ["symbol", "kind", "flags", "px_exp", "qty_exp", "a", "b", "c", "d", "exch_ns", "recv_ns"]
+    for row in batch[fields].tolist():
+        yield Tick(name(row[0]), *row[1:])
+
+
+class Context:
+    """See aegis.strategy.base.Context. `brain` has market, positions, entry and rules."""
+
+    def __init__(self, brain: Any, config: Config) -> None:
+        self._brain = brain
+        self.now_ns = 0
+        self.random = Random(int(config.brain.params.get("seed", 1)))
+        self.params: Mapping[str, Any] = config.brain.params
+        self.symbols: Sequence[str] = tuple(brain.rules)
+
+    def position(self, symbol: str) -> Num:
+        """Signed position."""
+        return self._brain.positions.position(symbol)  # type: ignore[no-any-return]  # brain is duck-typed
+
+    def working(self, symbol: str) -> Sequence[Any]:
+        """Unfinished orders."""
+        return self._brain.entry.orders.of(symbol)  # type: ignore[no-any-return]  # brain is duck-typed
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Best prices, if they may be traded on."""
+        return self._brain.market.quote(symbol)  # type: ignore[no-any-return]  # brain is duck-typed
+
+    def book(self, symbol: str) -> Any:
+        """Top of the L2 book."""
+        return self._brain.market.top(symbol)
+
+    def rules(self, symbol: str) -> Rules | None:
+        """The venue's filters."""
+        return self._brain.rules.get(symbol)  # type: ignore[no-any-return]  # brain is duck-typed
+
+    def name(self, index: int) -> str:
+        """Symbol of a record's index."""
+        return self._brain.market.name(index)  # type: ignore[no-any-return]  # brain is duck-typed
