@@ -60,8 +60,9 @@ def random_order(rng: random.Random, m: Market) -> dict[str, str]:
     px = (mid + rng.randrange(-8, 9) * spec.tick) // spec.tick * spec.tick
     need = spec.min_notional_e8 // spec.notional_e8(px, spec.step) + 1
     p = {"symbol": spec.name, "side": rng.choice(("BUY", "SELL")), "quantity": spec.qty(spec.step * need)}
+    p["reduceOnly"] = rng.choice(("true", "false"))
     if rng.random() < 0.3:
-        return p | {"type": "MARKET", "reduceOnly": rng.choice(("true", "false"))}
+        return p | {"type": "MARKET"}
     return p | {"type": "LIMIT", "price": spec.px(px), "timeInForce": rng.choice(("GTC", "IOC", "FOK", "GTX"))}
 
 
@@ -95,6 +96,27 @@ def test_a_busy_account_keeps_its_books(seed: int) -> None:
         m.book.check()
         working = sum(o.left for o in ex.open[m.spec.name].values() if o.reduce_only)
         assert working <= abs(ex.account.position(m.spec.name).qty)
+
+
+def test_a_position_gone_takes_its_reduce_only_orders_along() -> None:
+    """A resting reduce-only order ends (er 4) when another order closes what it would have reduced."""
+    ex = make(symbols=1, events_per_s=0).ex
+    told: list[str] = []
+    ex.tell = told.append  # type: ignore[method-assign]
+    base = {"symbol": "BTCUSDT", "quantity": "0.002"}
+    orders.place(ex, base | {"side": "BUY", "type": "MARKET"})
+    exit_at = {
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "price": "62500.0",
+        "reduceOnly": "true",
+        "newClientOrderId": "exit",
+    }
+    orders.place(ex, base | {"side": "SELL"} | exit_at)
+    orders.place(ex, base | {"side": "SELL", "type": "MARKET"})
+    last = json.loads(told[-1])["o"]
+    assert (last["c"], last["x"], last["X"], last["er"]) == ("exit", "EXPIRED", "EXPIRED", "4")
+    assert ex.open["BTCUSDT"] == {}
 
 
 async def private(client: Client) -> tuple[str, aiohttp.ClientWebSocketResponse]:
