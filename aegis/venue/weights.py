@@ -8,6 +8,8 @@ an exhausted minute. Time is an argument: monotonic or wall, but always the same
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 MINUTE_NS = 60_000_000_000
 
 
@@ -57,3 +59,39 @@ class WeightBudget:
         minute = now_ns // MINUTE_NS
         if minute != self._minute:
             self._minute, self.used = minute, 0
+
+
+_WEIGHTS: dict[str, int] = {
+    "GET /fapi/v1/historicalTrades": 200, "GET /fapi/v1/aggTrades": 20, "GET /fapi/v1/trades": 5,
+    "GET /fapi/v1/income": 30, "GET /fapi/v1/allOrders": 5, "GET /fapi/v1/userTrades": 5,
+    "GET /fapi/v1/commissionRate": 20, "GET /fapi/v1/accountConfig": 5, "GET /fapi/v1/symbolConfig": 5,
+    "GET /fapi/v1/positionSide/dual": 30, "GET /fapi/v1/multiAssetsMargin": 30, "GET /fapi/v1/feeBurn": 30,
+    "GET /fapi/v3/account": 5, "GET /fapi/v3/balance": 5, "GET /fapi/v3/positionRisk": 5,
+    "GET /fapi/v2/account": 5, "GET /fapi/v2/balance": 5, "GET /fapi/v2/positionRisk": 5,
+    "POST /fapi/v1/order": 0, "PUT /fapi/v1/order": 0, "POST /fapi/v1/algoOrder": 0,
+    "POST /fapi/v1/batchOrders": 5, "PUT /fapi/v1/batchOrders": 5, "POST /fapi/v1/countdownCancelAll": 10,
+}  # fmt: skip
+_WITHOUT_SYMBOL: dict[str, int] = {
+    "GET /fapi/v1/openOrders": 40,
+    "GET /fapi/v1/openAlgoOrders": 40,
+    "GET /fapi/v1/premiumIndex": 10,
+    "GET /fapi/v1/ticker/24hr": 40,
+}
+
+
+def weight_of(method: str, path: str, params: Mapping[str, object]) -> int:
+    """
+    Weight of a REST call; 1 where no table says otherwise.
+
+    Source: PROTOCOL 2.4 (depth), 7.
+    """
+    call = f"{method} {path}"
+    if call == "GET /fapi/v1/depth":
+        limit = int(str(params.get("limit") or 500))
+        return 2 if limit <= 50 else 5 if limit <= 100 else 10 if limit <= 500 else 20
+    if call == "GET /fapi/v1/klines":
+        limit = int(str(params.get("limit") or 500))
+        return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
+    if not params.get("symbol") and call in _WITHOUT_SYMBOL:
+        return _WITHOUT_SYMBOL[call]
+    return _WEIGHTS.get(call, 1)
