@@ -45,7 +45,7 @@ def positions(args: argparse.Namespace) -> int:
         store.close()
         held = {s: {"qty": str(p.qty), "cost": str(p.cost)} for s, p in ledger.positions.items() if p.qty}
         view = {"positions": held, "wallets": {a: str(w) for a, w in ledger.wallets.items()}}
-    view = {"running": note is not None, "account": config.aegis.account} | view
+    view |= {"running": note is not None, "account": config.aegis.account}
     lines = [] if note else ["nothing runs; from the store:"]
     lines += [
         f"{symbol:<16}{row['qty']:>18}  " + (f"@ {row['entry']}" if "entry" in row else f"cost {row['cost']}")

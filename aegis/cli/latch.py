@@ -30,13 +30,13 @@ def resume(args: argparse.Namespace) -> int:
 
 
 def _write(args: argparse.Namespace, *, set_it: bool) -> int:
-    from aegis.native.control import ControlPage
-
     config, note = running(args)
     path = config.shm_path() / "control"
     if note is None and not path.exists():
         show(args, {"running": False}, [f"instance '{config.aegis.instance}': nothing runs"])
         return EXIT_UNKNOWN
+    from aegis.native.control import ControlPage
+
     page = ControlPage(str(path))
     block = page.block("operator")
     if set_it:

@@ -87,7 +87,8 @@ def control_view(root: Path) -> dict[str, Any]:
 
 def process_view(name: str, pid: int, control: dict[str, Any]) -> dict[str, Any]:
     """One process."""
-    return {"pid": pid, "alive": alive(pid)} | control["blocks"].get(name, {})
+    published: dict[str, Any] = control["blocks"].get(name, {})
+    return {"pid": pid, "alive": alive(pid)} | published
 
 
 def books_view(root: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import aiohttp
 import msgspec
@@ -69,7 +69,7 @@ def peek_capture(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _open_capture(path: Path) -> IO[bytes]:
     with path.open("rb") as head:
         packed = head.read(2) == _GZIP_MAGIC
-    return gzip.open(path, "rb") if packed else path.open("rb")
+    return cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb")
 
 
 class Control:

@@ -49,7 +49,7 @@ def test_missing_credential_in_live_is_refused(tmp_path: Path, keys_file: str | 
     keys = f'[venue]\nkeys_file = "{tmp_path / keys_file}"\n' if keys_file else ""
     path.write_text('[aegis]\nmode = "live"\n' + keys, encoding="utf-8")
     for command in (("config", "check"), ("up", "--live")):
-        assert "keys" in refused(aegis(*command, "--config", str(path)))
+        assert "credentials" in refused(aegis(*command, "--config", str(path)))
 
 
 def test_live_without_its_flag_is_refused(tmp_path: Path) -> None:
