@@ -199,8 +199,7 @@ class Brain:
         await self.entry.pending(STOP_S / 4)
         symbols = {o.symbol for o in self.entry.orders.live.values()}
         if symbols:
-            async with asyncio.timeout(STOP_S / 2):
-                await self.entry.cancel_all(symbols)
+            await asyncio.wait({asyncio.ensure_future(self.entry.cancel_all(symbols))}, timeout=STOP_S / 2)
         while self.entry.orders.live and self.clock.mono_ns() < deadline:
             self.turn()
             await asyncio.sleep(0.01)
@@ -295,7 +294,8 @@ async def _work(config: Config, clock: Clock, notifier: Notifier, stop: asyncio.
     tasks: list[asyncio.Task[None]] = []
     wakers: list[Waker] = []
     try:
-        brain = Brain(config, await _first(_rules(rest, config), stop), entry, ControlPage(str(shm / "control"), create=True), clock)
+        rules = await _first(_rules(rest, config), stop)
+        brain = Brain(config, rules, entry, ControlPage(str(shm / "control"), create=True), clock)
         tasks.append(asyncio.create_task(_connected(ws)))
         entry.spawn(_leftovers(entry))
         wakers += [Waker(shm / name, loop, wake) for name in ("market", "account")]

@@ -1,6 +1,6 @@
 """What the strategy is handed: the brain's knowledge, without the brain's hands.
 
-What must stay true: nothing here reads a clock or draws luck; `now_ns` is set once a turn; the same seed draws the same.
+What must stay true: nothing here reads a clock or draws luck; `now_ns` is set once a turn; one seed draws one row.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def _store(path: Path, epoch: int, reserved: int) -> None:
 
 
 def open_ids(path: Path) -> ClientIds:
-    """Take the next epoch. A file that cannot be read makes way for an epoch from the wall clock (seconds), above all."""
+    """Take the next epoch. Without a readable file it comes from the wall clock (seconds)."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         last = int(msgspec.json.decode(path.read_bytes())["epoch"])

@@ -54,7 +54,9 @@ class Entry:
         rest, ws: clients; recv_window_ms: of signed requests; ring: writer of the orders ring.
     """
 
-    def __init__(self, rest: Any, ws: Any, ring: Any, ids: ClientIds, recv_window_ms: int, *, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, rest: Any, ws: Any, ring: Any, ids: ClientIds, recv_window_ms: int, *, clock: Clock, log: Log
+    ) -> None:
         self.rest, self.ws, self.ring, self.ids, self.clock, self._log = rest, ws, ring, ids, clock, log
         self.orders = WorkingOrders()
         self.halted: dict[str, Halt] = {}

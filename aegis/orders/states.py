@@ -89,7 +89,8 @@ for _end, _state in _ENDS.items():
     TABLE[(_state, _end)] = _state
     if _state is not State.REJECTED:
         TABLE |= {(_state, late): _state for late in _LATE}
-TABLE |= {(State.REJECTED, late): State.REJECTED for late in (Event.REJECT, Event.LOST, Event.ABSENT, Event.CANCEL_DOUBT)}
+for _late in (Event.REJECT, Event.LOST, Event.ABSENT, Event.CANCEL_DOUBT):
+    TABLE[(State.REJECTED, _late)] = State.REJECTED
 
 _BY_STATUS = {
     OrderStatus.NEW: Event.NEW,

@@ -62,7 +62,7 @@ class Gate:
 
     Args:
         limits: in force.
-        check_filters: (place, rules, reference price) -> Refusal, the venue's filters; price 0: none known (a market exit).
+        check_filters: (place, rules, reference price) -> Refusal, the venue's filters; price 0: none known.
     """
 
     def __init__(self, limits: Limits, check_filters: Callable[[Place, Rules, Num], Refusal]) -> None:

@@ -65,7 +65,7 @@ class Imbalance:
             out += self._decide(ctx, name)
         return out
 
-    def on_order(self, ctx: Context, update: OrderUpdate) -> Sequence[Intent]:
+    def on_order(self, ctx: Context, update: OrderUpdate) -> Sequence[Intent]:  # noqa: ARG002  # protocol
         """The next quote decides; nothing to do at once."""
         return []
 
@@ -101,7 +101,9 @@ class Imbalance:
             return [
                 Cancel(symbol=name, client_id=o.client_id)
                 for o in working
-                if o.tag == "quote" and o.state.name in ("WORKING", "PARTIAL") and ctx.now_ns - o.since_ns > self.quote_ns
+                if o.tag == "quote"
+                and o.state.name in ("WORKING", "PARTIAL")
+                and ctx.now_ns - o.since_ns > self.quote_ns
             ]
         quote, rules = ctx.quote(name), ctx.rules(name)
         if quote is None or rules is None:
@@ -111,7 +113,8 @@ class Imbalance:
             if not flow.entered_ns:
                 flow.entered_ns = ctx.now_ns
             turned = signal * position.sign() < -self.threshold
-            if ctx.now_ns - flow.acted_ns < self.pause_ns or not (turned or ctx.now_ns - flow.entered_ns > self.hold_ns):
+            old = ctx.now_ns - flow.entered_ns > self.hold_ns
+            if ctx.now_ns - flow.acted_ns < self.pause_ns or not (turned or old):
                 return []
             flow.acted_ns = ctx.now_ns
             side = Side.SELL if position.sign() > 0 else Side.BUY
