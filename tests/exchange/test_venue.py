@@ -58,7 +58,7 @@ def random_order(rng: random.Random, m: Market) -> dict[str, str]:
     """Parameters of some order near the market."""
     spec, mid = m.spec, m.mid()
     px = (mid + rng.randrange(-8, 9) * spec.tick) // spec.tick * spec.tick
-    need = spec.min_notional_e8 // spec.notional_e8(px, spec.step) + 1
+    need = spec.min_notional_e8 // spec.notional_e8(px, spec.step) * 11 // 10 + 1
     p = {"symbol": spec.name, "side": rng.choice(("BUY", "SELL")), "quantity": spec.qty(spec.step * need)}
     p["reduceOnly"] = rng.choice(("true", "false"))
     if rng.random() < 0.3:
