@@ -159,6 +159,7 @@ class Feed:
         while True:
             turn += 1
             self.shared.block.progress()
+            self.shared.copy_counters()
             if turn % 2 == 0:
                 self.marks.catch_up()
             if not told_ready and all(s.conn is not None and s.conn.trust.settled() for s in self.sockets):

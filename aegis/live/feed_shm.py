@@ -128,6 +128,11 @@ class Shared:
         """Give a book its snapshot."""
         self.market.book_snapshot(symbol, last_update_id, bids, asks)
 
+    def copy_counters(self) -> None:
+        """Bring the pump's counters to the control page."""
+        for name, value in self.market.counters().items():
+            self.block.set(name, int(value))
+
     def close(self) -> None:
         """Let go of all files; they stay for their readers and for the next feed."""
         self.market_ring.close()

@@ -249,7 +249,7 @@ def test_rotation_under_load_loses_nothing(rig: Callable[..., Rig]) -> None:
     rows = it.wait_rows(lambda rows: len(of_kind(rows, abi.KIND_TRADE)) > 300, "trades")
     assert holes(rows, abi.KIND_TRADE) == {} and holes(rows, abi.KIND_AGG_TRADE) == {}
     assert chain_breaks(rows) == 0
-    assert it.counters().get("reconnects", 0) == 0 and it.reader.lost == 0
+    assert it.counters().get("reconnects", 0) == 0 and it.reader.lost == 0, it.log()
 
 
 def test_a_cut_connection_is_repaired_and_the_gap_is_marked(rig: Callable[..., Rig]) -> None:
