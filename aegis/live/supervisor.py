@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._over.set)
         report: dict[str, Any] | None = None
-        watch = asyncio.create_task(self._watch())
+        watch = self._vital(self._watch())
         try:
             if self.config.aegis.mode == "paper":
                 await self._start_venue()
@@ -127,8 +128,20 @@ class Supervisor:
     def _start(self, name: str, args: list[str], **more: Any) -> Child:
         child = Child(self._plan(name, args, **more), self._instance.root, self.clock, self._tell)
         self.children[name] = child
-        self._lives.append(asyncio.create_task(child.run(), name=name))
+        self._lives.append(self._vital(child.run()))
         return child
+
+    def _vital(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task whose failure ends the run: without it nobody would watch."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.voice.line("error", "supervisor", {"why": repr(task.exception())})
+            self._exit_code = 1
+            self._over.set()
 
     async def _start_venue(self) -> None:
         """The simulator first: its ready line gives the address all others need."""
