@@ -27,7 +27,8 @@ def order_params(place: Place, client_id: str) -> dict[str, Any]:
     Parameters of POST /fapi/v1/order and `order.place`.
 
     Args:
-        place: quantised intent; `tif` is sent for LIMIT only, `reduceOnly` only when set.
+        place: quantised intent; `tif` is sent for LIMIT only, `reduceOnly` only when set; padding zeros of numbers
+            are dropped, for the venue counts them (-1111).
         client_id: <= 36 of [A-Za-z0-9_-].
 
     Source: PROTOCOL 5.1.
@@ -35,9 +36,9 @@ def order_params(place: Place, client_id: str) -> dict[str, Any]:
     params: dict[str, Any] = {"symbol": place.symbol, "side": place.side.name, "type": place.type.name}
     if place.type is OrderType.LIMIT:
         params["timeInForce"] = place.tif.name
-    params["quantity"] = str(place.qty)
+    params["quantity"] = str(place.qty.trim())
     if place.price is not None:
-        params["price"] = str(place.price)
+        params["price"] = str(place.price.trim())
     if place.reduce_only:
         params["reduceOnly"] = "true"
     return params | {
