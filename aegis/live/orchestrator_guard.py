@@ -59,7 +59,7 @@ class DeadMan:
 
     async def _refresh(self, symbols: list[str], now: float) -> None:
         query = {"countdownTime": self._countdown_ms}
-        calls = (self._rest.post(COUNTDOWN, query | {"symbol": s}, signed=True) for s in symbols)
+        calls = (self._rest.post(COUNTDOWN, query | {"symbol": s}, signed=True, essential=True) for s in symbols)
         for symbol, result in zip(symbols, await asyncio.gather(*calls, return_exceptions=True), strict=True):
             if isinstance(result, BaseException):
                 self._log.warn("countdown not armed", symbol=symbol, why=repr(result))
@@ -69,7 +69,8 @@ class DeadMan:
 
     async def disarm(self) -> None:
         """Switch all armed countdowns off; on an orderly stop."""
-        calls = [self._rest.post(COUNTDOWN, {"symbol": s, "countdownTime": 0}, signed=True) for s in self.armed]
+        query = {"countdownTime": 0}
+        calls = [self._rest.post(COUNTDOWN, query | {"symbol": s}, signed=True, essential=True) for s in self.armed]
         await asyncio.gather(*calls, return_exceptions=True)
         self.armed.clear()
 

@@ -59,13 +59,13 @@ class Venue:
         self.fail: Callable[[str, str], Exception | None] = lambda _m, _p: None
         self.keys = 0
 
-    async def get(self, path: str, params: Params, signed: bool = False) -> Any:  # noqa: ARG002  # Rest's signature
+    async def get(self, path: str, params: Params, **_options: bool) -> Any:
         return self._answer("GET", path, params)
 
-    async def post(self, path: str, params: Params, signed: bool = False) -> Any:  # noqa: ARG002  # Rest's signature
+    async def post(self, path: str, params: Params, **_options: bool) -> Any:
         return self._answer("POST", path, params)
 
-    async def put(self, path: str, params: Params, signed: bool = False) -> Any:  # noqa: ARG002  # Rest's signature
+    async def put(self, path: str, params: Params, **_options: bool) -> Any:
         return self._answer("PUT", path, params)
 
     def _answer(self, method: str, path: str, params: Params) -> Any:
