@@ -62,14 +62,11 @@ class Brain:
         self.ctx = Context(self, config)
         self.by_batch = callable(getattr(self.strategy, "on_batch", None))
         self.halted, self.stopping, self.faulted = True, False, False
-        self._resume_epoch = self._operator_epoch()
+        self._resume_epoch = self.page.resume_epoch
         self._looked_ns = self._timer_ns = self._market_restarts = 0
         self.refused: dict[str, int] = {}
 
     # -- halts
-
-    def _operator_epoch(self) -> int:
-        return int(self.page.block("operator").counters().get("resume_epoch", 0))
 
     def halt(self, reason: Halt, why: str) -> None:
         """Latch: no entries until the operator resumes."""
@@ -79,7 +76,7 @@ class Brain:
 
     def look(self) -> None:
         """Latch of all processes, resume, positions page, appended symbols; a hundred times a second."""
-        epoch = self._operator_epoch()
+        epoch = self.page.resume_epoch
         if epoch != self._resume_epoch:
             self._resume_epoch, self.faulted = epoch, False
             self.entry.halted.clear()
@@ -87,6 +84,8 @@ class Brain:
         self.halted = bool(self.page.halted())
         self.positions.refresh()
         self.market.refresh()
+        self.ring_market.look()
+        self.ring_account.look()
         self.entry.settle()
 
     # -- one turn
@@ -122,7 +121,7 @@ class Brain:
         ours: list[OrderUpdate] = []
         before = self.ring_account.seq
         slots = self.ring_account.read()
-        first = self.ring_account.seq - len(slots)
+        first = self.ring_account.seq - len(slots) + 1
         if self.ring_account.lost:
             self.ring_account.lost = False
             self.halt(Halt.LAPPED, f"account ring: records lost after {before}")
@@ -212,6 +211,15 @@ class Brain:
         return f"{'halted' if self.halted else 'trading'} live={len(self.entry.orders.live)} {counts} {held}"
 
 
+async def _beat(notifier: Notifier, clock: Clock) -> None:
+    """Ping while the start waits for the venue; the loop's own turns take over."""
+    turn = 0
+    while True:
+        turn -= 1
+        notifier.ping(turn, clock.mono_ns())
+        await asyncio.sleep(notifier.interval_s / 3)
+
+
 async def _rules(rest: Any, config: Config) -> list[Rules]:
     """exchangeInfo, asked again until the venue answers."""
     while True:
@@ -252,7 +260,6 @@ def _recover(config: Config, entry: Entry, now_ns: int) -> Any:
     records = []
     while len(slots := old.read()):
         records += [wire.unpack(slot) for slot in slots]
-    old.close()
     left = entry.orders.recover(records, now_ns)
     if left:
         log.get("brain").info("orders to settle", orders=len(left))
@@ -272,6 +279,8 @@ async def _loop(brain: Brain, notifier: Notifier, wake: asyncio.Event, wakers: l
         notifier.ping(turn, mono)
         if mono - told > 1_000_000_000:
             told = mono
+            for name, value in brain.entry.counts.items():
+                brain.block.set(name, value)
             notifier.status(brain.status())
         if more:
             await asyncio.sleep(0)
@@ -294,6 +303,7 @@ async def _work(config: Config, clock: Clock, notifier: Notifier, stop: asyncio.
     tasks: list[asyncio.Task[None]] = []
     wakers: list[Waker] = []
     try:
+        tasks.append(beat := asyncio.create_task(_beat(notifier, clock)))
         rules = await _first(_rules(rest, config), stop)
         brain = Brain(config, rules, entry, ControlPage(str(shm / "control"), create=True), clock)
         tasks.append(asyncio.create_task(_connected(ws)))
@@ -301,6 +311,7 @@ async def _work(config: Config, clock: Clock, notifier: Notifier, stop: asyncio.
         wakers += [Waker(shm / name, loop, wake) for name in ("market", "account")]
         turns = asyncio.create_task(_loop(brain, notifier, wake, wakers))
         tasks.append(turns)
+        beat.cancel()
         notifier.ready("trading when reconciled")
         brain.log.info("brain ready", strategy=config.brain.strategy, symbols=len(brain.rules), epoch=entry.ids.epoch)
         await _first(turns, stop)

@@ -173,8 +173,8 @@ class Entry:
                 return await self.ws.call(method, params, SEND_S)
             except Unreachable:
                 pass
-        async with asyncio.timeout(SEND_S):
-            return await rest_call("/fapi/v1/order", params, signed=True)
+        essential = method == "order.cancel" or "reduceOnly" in params
+        return await rest_call("/fapi/v1/order", params, signed=True, timeout_s=SEND_S, essential=essential)
 
     def _lost(self, client_id: str) -> None:
         self.counts["orders_unknown"] += 1
@@ -267,7 +267,7 @@ class Entry:
 
         async def one(symbol: str) -> None:
             try:
-                await self.rest.delete("/fapi/v1/allOpenOrders", {"symbol": symbol}, signed=True)
+                await self.rest.delete("/fapi/v1/allOpenOrders", {"symbol": symbol}, signed=True, essential=True)
             except (AegisError, OSError) as e:
                 self._log.warn("cancel-all failed", symbol=symbol, why=repr(e))
 

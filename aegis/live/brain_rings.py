@@ -27,7 +27,7 @@ class Tail:
         from_oldest: start at the oldest record kept instead of the newest.
 
     Attributes:
-        epoch, seq: where we stand; `seq` is the next record. restarts: how often the writer came anew.
+        epoch, seq: where we stand; `seq` is the last record taken. restarts: how often the writer came anew.
     """
 
     def __init__(self, path: Path, *, from_oldest: bool = False) -> None:
@@ -38,52 +38,38 @@ class Tail:
         self._inode, self._lost_n = 0, 0
 
     def read(self, most: int = READ_MAX) -> Any:
-        """What came since, oldest first; `self.first` is the sequence number of the first one."""
+        """What came since, oldest first; afterwards `seq` is the number of the last one."""
         if self._reader is None and not self._open():
             return ()
         assert self._reader is not None
         found = self._reader.read(most)
+        self.seq = self._reader.cursor
         if self._reader.lost != self._lost_n:
             self._lost_n, self.lost = self._reader.lost, True
-        self.seq = self._reader.cursor
-        if not len(found) and self._stale():
-            self.close()
+        if self._reader.epoch != self.epoch:
+            self.epoch, self.restarts = self._reader.epoch, self.restarts + 1
         return found
 
-    @property
-    def first(self) -> int:
-        """Cursor before the next read."""
-        return self._reader.cursor if self._reader is not None else self.seq
+    def look(self) -> None:
+        """Notice that the file was made anew (not merely taken over); call it now and then."""
+        if self._reader is not None and _inode(self.path) not in (0, self._inode):
+            self._reader = None
 
-    def _stale(self) -> bool:
-        assert self._reader is not None
-        return self._reader.epoch != self.epoch or _inode(self.path) != self._inode
+    def wait(self, timeout_ms: int) -> bool:
+        """Sleep until something is there; False after the time-out, at once without a file."""
+        return self._reader is not None and self._reader.wait(timeout_ms)
 
     def _open(self) -> bool:
-        if not self.path.exists():
-            return False
         try:
-            inode, reader = _inode(self.path), RingReader(str(self.path), None)
-            start = reader.cursor
-            if inode == self._inode and reader.oldest <= self.seq <= reader.newest + 1:
-                start = self.seq
-            elif self._inode or self._from_oldest:
-                start = reader.oldest
-            if start != reader.cursor:
-                reader.close()
-                reader = RingReader(str(self.path), start)
-        except RingRefused:
+            inode = _inode(self.path)
+            again = bool(self._inode)
+            reader = RingReader(str(self.path), 0 if again or self._from_oldest else None)
+        except (RingRefused, OSError):
             return False
-        self.restarts += bool(self._inode)
+        self.restarts += again
         self._reader, self._inode = reader, inode
         self.epoch, self.seq, self._lost_n = reader.epoch, reader.cursor, reader.lost
         return True
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
 
 
 def _inode(path: Path) -> int:
@@ -108,20 +94,16 @@ class Waker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not len(self._tail.read()):
-                reader = self._tail._reader
-                if reader is None:
-                    self._stop.wait(WAIT_MS / 1000)
-                else:
-                    reader.wait(WAIT_MS)
-                continue
-            self._taken.clear()
-            try:
-                self._loop.call_soon_threadsafe(self._wake.set)
-            except RuntimeError:
-                return
-            self._taken.wait(WAIT_MS / 1000)
-        self._tail.close()
+            if len(self._tail.read()):
+                self._taken.clear()
+                try:
+                    self._loop.call_soon_threadsafe(self._wake.set)
+                except RuntimeError:  # the loop is closed
+                    return
+                self._taken.wait(WAIT_MS / 1000)
+            elif not self._tail.wait(WAIT_MS):
+                self._tail.look()
+                self._stop.wait(WAIT_MS / 10_000)
 
     def stop(self) -> None:
         """End the thread; takes one wait at most."""
