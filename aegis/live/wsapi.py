@@ -1,0 +1,240 @@
+"""The WebSocket API: orders over one connection that is kept up, each call answered, refused or unknown.
+
+Problem: an order whose answer never comes may live on the venue. So a call is in one of three states by fact: not
+handed to the socket (safe to repeat), handed over (unknown until answered), answered.
+What must stay true: every call ends, by its deadline at the latest; when the connection falls, all pending calls end
+as `OrderUnknown` at once; nothing is sent before the logon of an Ed25519 key is answered; a late answer is dropped,
+never given to another call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.protocol import State
+
+from aegis.config import Venue
+from aegis.errors import AegisError, BadMessage, OrderUnknown, Unreachable, VenueError
+from aegis.live import log
+from aegis.live.clock import Clock
+from aegis.live.keys import Creds
+from aegis.venue import request
+from aegis.venue.errors import CLOCK_CODE, classify
+from aegis.venue.sign import Signer, ed25519_signer
+
+MS = 1_000_000
+OPEN_S = 5.0
+LOGON_S = 5.0
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.1, 10.0
+STEADY_S = 10.0  # a connection that held this long starts the back-off anew
+_NO_WRITES = ("ping", "time", "session.", "order.status", "account.", "v2/account.", "depth", "ticker.")
+
+_decode = msgspec.json.Decoder(float_hook=str).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def pause_s(attempt: int, draw: float) -> float:
+    """Pause before attempt n (0 first): doubling from 0.1 s, at most 10 s, of which `draw` in [0, 1) varies half."""
+    top = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(attempt, 16))
+    return float(top * (0.5 + draw / 2))
+
+
+class WsApi:
+    """
+    A connection to the WebSocket API that renews itself.
+
+    Args:
+        venue: `ws_api_url`, `recv_window_ms`.
+        creds: with `ed25519_pem` the connection logs on once, else every signed message carries an HMAC.
+        clock: wall time for timestamps, monotonic for the back-off.
+
+    `ready` is True while calls can be sent; `clock_offset_ms` is venue time minus ours, set by the owner.
+    """
+
+    def __init__(self, venue: Venue, creds: Creds, clock: Clock) -> None:
+        self._url, self._window_ms = venue.ws_api_url, venue.recv_window_ms
+        self._api_key, self._clock, self._log = creds.api_key, clock, log.get("wsapi")
+        self._sign = creds.signer()
+        self._logon: Signer | None = ed25519_signer(creds.ed25519_pem) if creds.ed25519_pem is not None else None
+        self._socket: ClientConnection | None = None
+        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._number, self._first = 0, asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.ready, self.clock_offset_ms, self.connections = False, 0, 0
+
+    async def connect(self, timeout_s: float = 30.0) -> None:
+        """
+        Start keeping the connection (unless `run` already does) and wait until calls can be sent.
+
+        Raises:
+            Unreachable: not within `timeout_s` s; it goes on trying.
+        """
+        if self._task is None:
+            self._task = asyncio.create_task(self.run())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._first.wait()
+        except TimeoutError as e:
+            raise Unreachable(f"no WebSocket API connection within {timeout_s:g} s") from e
+
+    async def run(self) -> None:
+        """Connect, read, connect again, until cancelled. Never ends by itself."""
+        attempt = 0
+        while True:
+            began_ns = self._clock.mono_ns()
+            try:
+                await self._serve()
+                why = "closed"
+            except (AegisError, WebSocketException, OSError, TimeoutError) as e:
+                why = f"{type(e).__name__}: {e}"
+            finally:
+                self._down()
+            attempt = 0 if self._clock.mono_ns() - began_ns > STEADY_S * 1e9 else attempt + 1
+            wait_s = pause_s(attempt, random.random())
+            self._log.warn("disconnected", why=why, retry_s=round(wait_s, 2))
+            await asyncio.sleep(wait_s)
+
+    async def call(
+        self, method: str, params: request.Params | None = None, timeout_s: float = 5.0, signed: bool = True
+    ) -> Any:
+        """
+        One request and its result.
+
+        Args:
+            method: e.g. "order.place".
+            params: without apiKey, timestamp, recvWindow and signature.
+            timeout_s: deadline of the answer in s.
+            signed: False for ping, time and market data.
+
+        Returns:
+            `result` of the answer; decimals stay text.
+
+        Raises:
+            Unreachable: not connected: nothing was written; or a read without an answer.
+            OrderUnknown: written, and no answer by the deadline or before the connection fell.
+            VenueError, RateLimited: refused.
+        """
+        if not self.ready:
+            raise Unreachable(f"{method}: the WebSocket API is not connected")
+        if not signed:
+            return await self._ask(method, dict(params or {}), timeout_s)
+        try:
+            return await self._ask(method, self._signed(params or {}), timeout_s)
+        except VenueError as e:
+            if e.code != CLOCK_CODE:
+                raise
+        await self.sync(timeout_s)  # refused by its timestamp: certainly not executed, so once more
+        return await self._ask(method, self._signed(params or {}), timeout_s)
+
+    async def sync(self, timeout_s: float = 5.0) -> None:
+        """Measure `clock_offset_ms` by the middle of one round trip; raises what `call` raises."""
+        sent_ns = self._clock.now_ns()
+        answer = await self._ask("time", {}, timeout_s)
+        middle_ns = (sent_ns + self._clock.now_ns()) // 2
+        try:
+            self.clock_offset_ms = int(answer["serverTime"]) - middle_ns // MS
+        except (KeyError, TypeError, ValueError) as e:
+            raise BadMessage("venue time without serverTime") from e
+
+    async def close(self) -> None:
+        """End the connection; pending calls end as unanswered."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task}, timeout=1.0)
+        self._down()
+
+    async def _serve(self) -> None:
+        """One connection from its opening to its end."""
+        async with connect(
+            self._url, proxy=None, compression=None, max_size=None, open_timeout=OPEN_S, close_timeout=0.5
+        ) as socket:
+            self._socket = socket
+            reader = asyncio.create_task(self._read(socket))
+            reader.add_done_callback(lambda _: self._down())
+            try:
+                if self._logon is not None:
+                    await self._log_on(self._logon)
+                self.ready, self.connections = True, self.connections + 1
+                self._first.set()
+                await reader
+            finally:
+                reader.cancel()
+                await asyncio.gather(reader, return_exceptions=True)
+
+    async def _log_on(self, sign: Signer) -> None:
+        """Authenticate the connection; a refused timestamp measures the clock for the next attempt."""
+        fields = request.ws_params({}, self._now_ms(), self._window_ms)
+        try:
+            await self._ask("session.logon", request.ws_signed(fields, self._api_key, sign), LOGON_S)
+        except VenueError as e:
+            if e.code == CLOCK_CODE:
+                await self.sync()
+            raise
+
+    def _signed(self, params: request.Params) -> dict[str, Any]:
+        """Params of now; with key and signature unless the connection is logged on."""
+        fields = request.ws_params(params, self._now_ms(), self._window_ms)
+        return fields if self._logon is not None else request.ws_signed(fields, self._api_key, self._sign)
+
+    async def _read(self, socket: ClientConnection) -> None:
+        """Hand answers to their calls; a key that was revoked ends the connection."""
+        async for frame in socket:
+            try:
+                answer = _decode(frame)
+                number = answer.get("id")
+            except (msgspec.DecodeError, UnicodeError, AttributeError):
+                self._log.warn("unreadable", frame=repr(frame[:60]))
+                continue
+            waiting = self._pending.get(number) if isinstance(number, int) else None
+            if waiting is not None and not waiting.done():
+                waiting.set_result(answer)
+            elif number is None and answer.get("error"):
+                raise self._refusal(answer, write=False)
+
+    async def _ask(self, method: str, fields: dict[str, Any], timeout_s: float) -> Any:
+        """Send one message and wait for its answer."""
+        socket = self._socket
+        if socket is None or socket.state is not State.OPEN:
+            raise Unreachable(f"{method}: the WebSocket API is not connected")
+        write = not method.startswith(_NO_WRITES)
+        self._number += 1
+        number, waiting = self._number, asyncio.get_running_loop().create_future()
+        frame = _encode({"id": number, "method": method, "params": fields}).decode()
+        self._pending[number] = waiting
+        try:
+            async with asyncio.timeout(timeout_s):
+                await socket.send(frame)
+                answer = await waiting
+        except (TimeoutError, ConnectionClosed, Unreachable) as e:
+            lost = f"{method}: no answer: {e or 'deadline'}"
+            raise (OrderUnknown(lost) if write else Unreachable(lost)) from e
+        finally:
+            self._pending.pop(number, None)
+        if answer.get("status") != 200 or "error" in answer:
+            raise self._refusal(answer, write=write)
+        return answer.get("result")
+
+    def _refusal(self, answer: dict[str, Any], *, write: bool) -> AegisError:
+        error = answer.get("error")
+        detail = error.get("data") if isinstance(error, dict) else None
+        status, now_ms = answer.get("status"), self._clock.now_ns() // MS
+        until = detail.get("retryAfter") if isinstance(detail, dict) else None
+        after = str(max(1, (until - now_ms) // 1000)) if isinstance(until, int) else None
+        code = status if isinstance(status, int) else 0
+        return classify(code, _encode(error), write=write, retry_after=after, now_ms=now_ms)
+
+    def _down(self) -> None:
+        """Nothing can be sent; whoever waits for an answer learns it now."""
+        self.ready, self._socket = False, None
+        for waiting in self._pending.values():
+            if not waiting.done():
+                waiting.set_exception(Unreachable("the connection fell"))
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ns() // MS + self.clock_offset_ms
