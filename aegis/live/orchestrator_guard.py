@@ -97,6 +97,7 @@ class ClockOffset:
                 found = await self._rest.get("/fapi/v1/time", {})
                 rtt = self._clock.mono_ns() - mono
                 self.sample(sent, self._clock.now_ns(), rtt, int(found["serverTime"]))
+                self._rest.clock_offset_ms = self.offset_ns // 1_000_000  # signed requests carry venue time
             except Exception:  # reported by whoever needs the API; here only a missing sample
                 pass
             await asyncio.sleep(SAMPLE_S if len(self._samples) >= 3 else 0.3)
