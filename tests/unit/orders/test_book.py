@@ -4,7 +4,15 @@ import pytest
 
 from aegis.errors import IllegalTransition
 from aegis.messages import (
-    ExecType, OrderStatus, OrderStep, OrderType, OrderUpdate, Place, Side, Tif, TradeLite,
+    ExecType,
+    OrderStatus,
+    OrderStep,
+    OrderType,
+    OrderUpdate,
+    Place,
+    Side,
+    Tif,
+    TradeLite,
 )  # fmt: skip
 from aegis.orders.book import WorkingOrders
 from aegis.orders.states import Event, State
