@@ -54,7 +54,7 @@ class Budget:
 
     async def spend(self, weight: int) -> None:
         """Wait until `weight` may be used."""
-        while wait_s := self._bucket.take(weight, self._mono_ns()):
+        while wait_s := self._bucket.take(weight, self._mono_ns()):  # noqa: ASYNC110  tokens come with time, not by event
             await asyncio.sleep(min(wait_s, 5.0))
 
     async def rest(self, retry_after_s: float) -> None:

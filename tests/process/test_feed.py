@@ -19,11 +19,12 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from aegis.native import abi
+
+from aegis.messages import Note, PositionUpdate
+from aegis.native import abi, account
 from aegis.native.books import BooksReader
 from aegis.native.control import ControlPage
 from aegis.native.ring import RingReader
-
 from aegis.units import Num
 
 DEADLINE_S = 30.0
@@ -126,8 +127,11 @@ class Rig:
         self._log.flush()
         return Path(self._log.name).read_text()[-4000:]
 
-    def rest(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+    def rest(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.port}{path}"
+        headers = {"X-MBX-APIKEY": "feed-test", "Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10) as answer:
             return json.load(answer)
 
     def drain(self) -> None:
@@ -253,7 +257,7 @@ def test_rotation_under_load_loses_nothing(rig: Callable[..., Rig]) -> None:
 
 
 def test_a_cut_connection_is_repaired_and_the_gap_is_marked(rig: Callable[..., Rig]) -> None:
-    """All market sockets cut, thrice: ids end up continuous, some of them FILLED; books trusted again; SIGTERM < 1 s."""
+    """All market sockets cut, thrice: ids continuous, some of them FILLED; books trusted again; SIGTERM < 1 s."""
     it = rig(6, reconnect_min_s=0.5)
     for cut in range(1, 4):
         seen = len(of_kind(it.all(), abi.KIND_TRADE))
@@ -278,6 +282,26 @@ def test_a_silent_stream_is_noticed(rig: Callable[..., Rig]) -> None:
     it = rig(3, streams="bookTicker,kline_7m", first_frame_s=1)
     until(lambda: it.counters().get("streams_dead", 0) >= 3, "alarm")
     assert "no first frame" in it.log() and it.feed.poll() is None
+
+
+def test_user_events_reach_the_account_ring(rig: Callable[..., Rig]) -> None:
+    """A listen key appears: STREAM_UP first, then what happens to the account, as nouns of the right symbol."""
+    it = rig(3)
+    reader = RingReader(str(it.instance / "account"), from_seq=0)
+    heard: list[Any] = []
+
+    def hear() -> list[Any]:
+        heard.extend(account.unpack(slot) for slot in reader.read(256))
+        return heard
+
+    key = it.rest("/fapi/v1/listenKey", {})["listenKey"]
+    (it.instance / "new_key").write_text(key)
+    (it.instance / "new_key").rename(it.instance / "listen_key")
+    until(hear, "first record")
+    assert isinstance(heard[0], Note) and heard[0].what == "STREAM_UP"
+    it.rest("/aegis/position", {"symbol": "BTCUSDT", "qty": "0.010", "price": "61800"})
+    until(lambda: any(isinstance(m, PositionUpdate) and m.symbol == "BTCUSDT" for m in hear()), "position")
+    assert all(m.recv_ns for m in heard) and key not in it.log()
 
 
 def test_symbol_places_survive_a_restart(rig: Callable[..., Rig]) -> None:
