@@ -104,15 +104,13 @@ def _stored(path: Path, now_ns: int, theirs: Books) -> tuple[Books, dict[str, st
 
 @contextlib.asynccontextmanager
 async def _sampled(path: Path, trail: Trail) -> AsyncIterator[None]:
-    """While inside, collect every value the stored books go through."""
+    """While inside, collect every value the stored books go through: wallets posting by posting, positions sampled."""
     store = Store(path, read_only=True)
+    start = store.newest_posting()
 
     def note() -> None:
-        ledger = store.load(Ledger())
-        for s, held in ledger.positions.items():
-            trail.setdefault((Difference.POSITION, s), set()).add(held.qty)
-        for a, amount in ledger.wallets.items():
-            trail.setdefault((Difference.WALLET, a), set()).add(amount)
+        for symbol, held in store.load(Ledger()).positions.items():
+            trail.setdefault((Difference.POSITION, symbol), set()).add(held.qty)
 
     async def watch() -> None:
         seen = -1
@@ -132,6 +130,8 @@ async def _sampled(path: Path, trail: Trail) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         note()
+        for asset, balance in store.wallet_trail(start):
+            trail.setdefault((Difference.WALLET, asset), set()).add(balance)
         store.close()
 
 

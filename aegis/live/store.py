@@ -186,6 +186,22 @@ class Store:
         )  # own names
         return [_fill(dict(zip(names, row, strict=True))) for row in rows]
 
+    def wallet_trail(self, after_id: int) -> list[tuple[str, Num]]:
+        """Every (asset, balance) the wallets went through since posting `after_id`, newest first, in one snapshot."""
+        with _Transaction(self._db, "BEGIN"):
+            query = "SELECT asset, amount FROM postings WHERE id>? ORDER BY id DESC"
+            rows = list(self._db.execute(query, (after_id,)))
+            held = {a: Num.parse(w) for a, w in self._db.execute("SELECT asset, wallet FROM wallets")}
+        found = list(held.items())
+        for asset, amount in rows:
+            held[asset] = held[asset] - Num.parse(amount)
+            found.append((asset, held[asset]))
+        return found
+
+    def newest_posting(self) -> int:
+        """Id of the last posting, 0 when none."""
+        return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM postings").fetchone()[0])
+
     def flows(self, asset: str, since_ns: int) -> list[tuple[int, Num, int]]:
         """(kind, amount, exch_ns) of cash flows that are not of a trade, for matching with income records."""
         kinds = (PostingKind.FUNDING, PostingKind.TRANSFER, PostingKind.OTHER)

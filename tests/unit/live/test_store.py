@@ -44,6 +44,8 @@ def test_state_comes_back_exactly(tmp_path: Path) -> None:
     batch.meta["opened_ns"] = "1"
     store.commit(batch, ledger)
     book(store, ledger, range(1, 4), 7)
+    trail = [str(w) for _, w in store.wallet_trail(1)]
+    assert (trail[0], trail[-1], len(trail)) == ("9995.49999997", "10000.00000000", 7)
     store.close()
     store = Store(tmp_path / "a" / "store.sqlite")
     back = store.load(Ledger())
