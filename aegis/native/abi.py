@@ -1,0 +1,127 @@
+"""The layouts of csrc/aegis_abi.h as numpy dtypes, and the proof that the compiled module agrees with them.
+
+Problem: cffi compares a struct with the compiled one only at first use. So every struct and every field's offset is
+asked for here, at import: a stale build fails before it touches a shared file.
+What must stay true: no offset is written down in Python; dtypes are derived.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from aegis.errors import AbiMismatch
+from aegis.native._aegis import ffi, lib
+
+STRUCTS = (
+    "ae_tick_t",
+    "ae_account_t",
+    "ae_order_t",
+    "ae_ring_header_t",
+    "ae_ring_t",
+    "ae_cursor_t",
+    "ae_counter_cell_t",
+    "ae_control_header_t",
+    "ae_control_block_t",
+    "ae_level_t",
+    "ae_books_header_t",
+    "ae_book_entry_t",
+    "ae_ws_frame_t",
+    "ae_symbol_t",
+    "ae_symtab_t",
+    "ae_parsed_t",
+    "ae_book_event_t",
+    "ae_book_change_t",
+    "ae_book_t",
+    "ae_pump_t",
+)
+_CODES = {"uint": "u", "int": "i"}
+
+
+def _scalar(ctype: Any) -> Any:
+    name = ctype.cname
+    if name == "char":
+        return np.dtype("S1")
+    if name.endswith("_t") and name[:-2].rstrip("0123456789") in _CODES:
+        return np.dtype(f"<{_CODES[name[:-2].rstrip('0123456789')]}{ffi.sizeof(ctype)}")
+    raise AbiMismatch(f"no numpy type for {name}")
+
+
+def _field(ctype: Any) -> tuple[Any, tuple[int, ...]]:
+    if ctype.kind == "array":
+        if ctype.item.cname == "char":
+            return np.dtype(f"S{ctype.length}"), ()
+        inner, shape = _field(ctype.item)
+        return inner, (ctype.length, *shape)
+    return (dtype_of(ctype) if ctype.kind == "struct" else _scalar(ctype)), ()
+
+
+def dtype_of(ctype: Any) -> Any:
+    """numpy dtype with the names, offsets and size of a cffi struct; raises AbiMismatch."""
+    names, formats, offsets = [], [], []
+    for name, field in ctype.fields:
+        inner, shape = _field(field.type)
+        names.append(name)
+        formats.append((inner, shape) if shape else inner)
+        offsets.append(field.offset)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": ffi.sizeof(ctype)})
+
+
+def verify() -> None:
+    """
+    Touch every struct and field, so that cffi compares header and compiled module now.
+
+    Raises:
+        AbiMismatch: naming the struct.
+    """
+    for name in STRUCTS:
+        try:
+            ctype = ffi.typeof(name)
+            size = ffi.sizeof(ctype)
+            for field, _ in ctype.fields:
+                ffi.offsetof(ctype, field)
+        except Exception as exc:
+            raise AbiMismatch(f"{name}: {exc}; build again (make build)") from exc
+        if size % 8:
+            raise AbiMismatch(f"{name}: {size} bytes is no multiple of 8")
+
+
+verify()
+VERSION: int = lib.AE_ABI_VERSION
+TICK = dtype_of(ffi.typeof("ae_tick_t"))
+ACCOUNT = dtype_of(ffi.typeof("ae_account_t"))
+ORDER = dtype_of(ffi.typeof("ae_order_t"))
+LEVEL = dtype_of(ffi.typeof("ae_level_t"))
+CONTROL_HEADER = dtype_of(ffi.typeof("ae_control_header_t"))
+CONTROL_BLOCK = dtype_of(ffi.typeof("ae_control_block_t"))
+BOOKS_HEADER = dtype_of(ffi.typeof("ae_books_header_t"))
+BOOK_ENTRY = dtype_of(ffi.typeof("ae_book_entry_t"))
+
+KIND_BOOK_TICKER: int = lib.AE_KIND_BOOK_TICKER
+KIND_TRADE: int = lib.AE_KIND_TRADE
+KIND_AGG_TRADE: int = lib.AE_KIND_AGG_TRADE
+KIND_DEPTH: int = lib.AE_KIND_DEPTH
+KIND_DEPTH_SNAPSHOT: int = lib.AE_KIND_DEPTH_SNAPSHOT
+KIND_MARK: int = lib.AE_KIND_MARK
+KIND_KLINE: int = lib.AE_KIND_KLINE
+KIND_FORCE_ORDER: int = lib.AE_KIND_FORCE_ORDER
+KIND_TICKER_24H: int = lib.AE_KIND_TICKER_24H
+KIND_BOOK_STATE: int = lib.AE_KIND_BOOK_STATE
+FLAG_BEGIN: int = lib.AE_FLAG_BEGIN
+FLAG_END: int = lib.AE_FLAG_END
+FLAG_FILLED: int = lib.AE_FLAG_FILLED
+FLAG_CLOSED: int = lib.AE_FLAG_CLOSED
+FLAG_RPI: int = lib.AE_FLAG_RPI
+FLAG_NO_FUNDING: int = lib.AE_FLAG_NO_FUNDING
+
+
+def enum_names(name: str, prefix: str) -> dict[int, str]:
+    """Value -> lower-case name of an enum of the header, without its prefix."""
+    return {int(v): str(k).removeprefix(prefix).lower() for v, k in ffi.typeof(f"enum {name}").elements.items()}
+
+
+REASONS = enum_names("ae_reason", "AE_REASON_")
+WS_REASONS = enum_names("ae_ws_reason", "AE_WS_")
+BOOK_REASONS = enum_names("ae_book_reason", "AE_BOOK_")
+KINDS = enum_names("ae_kind", "AE_KIND_")

@@ -1,0 +1,70 @@
+"""Opening shared files: mapping, size, and the writer's lock.
+
+Problem: a dead writer must be replaceable at once, a living one never. A file lock (flock) says which: the kernel
+drops it with the process. What must stay true: the lock is held for as long as the writer's object lives.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from pathlib import Path
+
+from aegis.errors import RingRefused
+
+
+class Mapping:
+    """
+    A shared file in memory.
+
+    Args:
+        path: the file.
+        bytes_new: size to give a new or empty file; 0 = must exist.
+        lock: take the writer's lock; a living holder is refused.
+
+    Raises:
+        RingRefused: missing, empty, or written by a living process.
+    """
+
+    def __init__(self, path: str | Path, bytes_new: int = 0, lock: bool = False) -> None:
+        self.path = str(path)
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if bytes_new else 0)
+        try:
+            self._fd = os.open(self.path, flags, 0o600)
+        except OSError as exc:
+            raise RingRefused(f"{self.path}: {exc.strerror}") from exc
+        try:
+            if lock:
+                self._lock()
+            self.fresh = bool(bytes_new) and os.fstat(self._fd).st_size == 0
+            if self.fresh:
+                os.ftruncate(self._fd, bytes_new)
+            size = os.fstat(self._fd).st_size
+            if not size:
+                raise RingRefused(f"{self.path}: empty")
+            self.map = mmap.mmap(self._fd, size)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self.bytes = size
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise RingRefused(f"{self.path}: its writer lives") from exc
+
+    def close(self) -> None:
+        """Give up the lock; the map goes with its last view."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def boot_id() -> bytes:
+    """The kernel's boot id, or empty."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+    except OSError:
+        return b""

@@ -1,0 +1,314 @@
+/* The only receive loop: bytes of one connection -> frames -> records on the ring, books on their page.
+ *
+ * The market context belongs to one thread (the feed's). What must stay true: a refused frame publishes nothing; what
+ * two overlapping sockets both say is published once; every frame is counted under exactly one heading. */
+#include "ae_internal.h"
+
+typedef struct best {
+    int64_t u, bid, bid_qty, ask, ask_qty;
+} best_t;
+
+struct ae_market {
+    ae_ring_t *ring;
+    ae_books_header_t *page;
+    ae_book_entry_t *entries;
+    uint64_t counters[AE_C_COUNT];
+    uint64_t counts[AE_KINDS][AE_SYMBOLS_MAX];
+    int64_t recv_ns[AE_KINDS][AE_SYMBOLS_MAX];
+    int64_t last[AE_KINDS][AE_SYMBOLS_MAX];
+    int64_t last_kline[AE_INTERVALS][AE_SYMBOLS_MAX];
+    best_t best[AE_SYMBOLS_MAX];
+    ae_book_t *books[AE_SYMBOLS_MAX];
+    ae_symtab_t symbols;
+    ae_tick_t records[AE_LEVELS_MAX + 2];
+};
+
+/* Size of a context; the caller gives zeroed memory. */
+uint64_t ae_market_bytes(void)
+{
+    return sizeof(ae_market_t);
+}
+
+static void forget(ae_market_t *m, uint32_t kind, uint32_t symbol)
+{
+    m->last[kind][symbol] = INT64_MIN;
+    for (uint32_t i = 0; kind == AE_KIND_KLINE && i < AE_INTERVALS; i++)
+        m->last_kline[i][symbol] = INT64_MIN;
+}
+
+/* Bind ring and page (both outlive the context). */
+void ae_market_init(ae_market_t *m, ae_ring_t *ring, void *books_page)
+{
+    m->ring = ring;
+    m->page = books_page;
+    m->entries = (ae_book_entry_t *)(void *)((uint8_t *)books_page + AE_BOOKS_HEADER_BYTES);
+    for (uint32_t kind = 0; kind < AE_KINDS; kind++)
+        for (uint32_t symbol = 0; symbol < AE_SYMBOLS_MAX; symbol++)
+            forget(m, kind, symbol);
+}
+
+/* Append a symbol with its book (NULL: none). Returns its index; AE_BAD: full, bad name, or the page holds another
+ * name at that index. */
+int ae_market_append(ae_market_t *m, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp,
+                     ae_book_t *book)
+{
+    uint32_t before = m->symbols.count;
+    int index = ae_symtab_add(&m->symbols, name, bytes, px_exp, qty_exp);
+    if (index < 0 || (uint32_t)index < before)
+        return index;
+    ae_book_entry_t *entry = &m->entries[index];
+    uint64_t count = m->page->count;
+    if ((uint64_t)index < count && memcmp(entry->name, m->symbols.symbols[index].name, AE_SYMBOL_BYTES) != 0)
+        return AE_BAD;
+    memcpy(entry->name, m->symbols.symbols[index].name, AE_SYMBOL_BYTES);
+    entry->px_exp = px_exp;
+    entry->qty_exp = qty_exp;
+    entry->with_book = book != NULL;
+    m->books[index] = book;
+    ae_book_publish(book, entry, 0);
+    if ((uint64_t)index >= count)
+        __atomic_store_n(&m->page->count, (uint64_t)index + 1, AE_RELEASE); /* publishes name and exps to readers */
+    return index;
+}
+
+static void publish_state(ae_market_t *m, uint32_t symbol, uint32_t reason, int64_t recv_ns)
+{
+    const ae_book_t *book = m->books[symbol];
+    ae_tick_t t = {.recv_ns = recv_ns, .exch_ns = book->exch_ns, .symbol = (uint16_t)symbol,
+                   .kind = AE_KIND_BOOK_STATE, .px_exp = m->entries[symbol].px_exp,
+                   .qty_exp = m->entries[symbol].qty_exp, .a = book->state == AE_BOOK_LIVE, .b = reason, .c = book->u};
+    ae_ring_publish(m->ring, &t, 1);
+    m->counters[AE_C_RECORDS]++;
+}
+
+/* Compare the last bookTicker with the book's top where both speak of the same update. */
+static void cross_check(ae_market_t *m, uint32_t symbol)
+{
+    const ae_book_t *book = m->books[symbol];
+    const best_t *best = &m->best[symbol];
+    if (!book || book->state != AE_BOOK_LIVE || !best->u || best->u != book->u || !book->bids || !book->asks)
+        return;
+    const ae_level_t *bid = &book->bid[book->bids - 1], *ask = &book->ask[book->asks - 1];
+    m->counters[AE_C_TOP_CHECKED]++;
+    m->counters[AE_C_TOP_MISMATCH] += bid->px != best->bid || bid->qty != best->bid_qty || ask->px != best->ask ||
+                                      ask->qty != best->ask_qty;
+}
+
+/* What changed in a book since `was`: page, counters, BOOK_STATE record. */
+static void book_moved(ae_market_t *m, uint32_t symbol, int was_live, int result, int64_t recv_ns)
+{
+    ae_book_t *book = m->books[symbol];
+    int live = book->state == AE_BOOK_LIVE;
+    m->counters[AE_C_BOOK_LEVELS_DROPPED] += book->dropped;
+    m->counters[AE_C_BOOK_BUFFER_DROPPED] += book->buffer_dropped;
+    book->dropped = book->buffer_dropped = 0;
+    if (was_live && result == AE_BAD) {
+        m->counters[AE_C_BOOK_BREAKS]++;
+        m->entries[symbol].breaks++;
+    }
+    m->counters[AE_C_BOOK_JOINS] += !was_live && live;
+    if (live || was_live)
+        ae_book_publish(book, &m->entries[symbol], recv_ns);
+    if (live != was_live)
+        publish_state(m, symbol, live ? AE_BOOK_JOINED : AE_BOOK_BREAK, recv_ns);
+    cross_check(m, symbol);
+}
+
+static int is_duplicate(ae_market_t *m, const ae_parsed_t *parsed)
+{
+    int64_t *last = parsed->kind == AE_KIND_KLINE ? &m->last_kline[parsed->interval][parsed->symbol]
+                                                  : &m->last[parsed->kind][parsed->symbol];
+    if (parsed->order_key <= *last)
+        return 1;
+    *last = parsed->order_key;
+    return 0;
+}
+
+static void take_records(ae_market_t *m, const ae_parsed_t *parsed, uint32_t count, int64_t recv_ns)
+{
+    ae_tick_t *t = m->records;
+    const ae_symbol_t *symbol = &m->symbols.symbols[parsed->symbol];
+    ae_book_t *book = m->books[parsed->symbol];
+    for (uint32_t i = 0; i < count; i++)
+        t[i].recv_ns = recv_ns;
+    ae_ring_publish(m->ring, t, count);
+    m->counters[AE_C_RECORDS] += count;
+    if (parsed->kind == AE_KIND_BOOK_TICKER && book && t->px_exp == symbol->px_exp && t->qty_exp == symbol->qty_exp) {
+        m->best[parsed->symbol] = (best_t){parsed->order_key, t->a, t->b, t->c, t->d};
+        cross_check(m, parsed->symbol);
+    }
+    if (parsed->kind == AE_KIND_DEPTH && book) {
+        int was_live = book->state == AE_BOOK_LIVE;
+        int result = ae_book_apply(book, t, count, symbol->px_exp, symbol->qty_exp);
+        if (result == AE_BAD && !book->events)
+            m->counters[AE_C_BOOK_INEXACT]++;
+        book_moved(m, parsed->symbol, was_live, result, recv_ns);
+    }
+}
+
+/* One data frame's payload. 1 taken (published, duplicate, dropped or refused: see counters), 0 no market event. */
+int ae_market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t recv_ns)
+{
+    ae_parsed_t parsed;
+    int count = ae_tick_parse(data, bytes, &m->symbols, m->records, AE_LEVELS_MAX + 2, &parsed);
+    if (count == 0) {
+        m->counters[AE_C_TEXTS]++;
+        return 0;
+    }
+    m->counters[AE_C_FRAMES]++;
+    if (count == AE_BAD && parsed.reason != AE_REASON_NOT_MARKET_TRADE) {
+        m->counters[AE_C_REFUSED + parsed.reason]++;
+        return 1;
+    }
+    m->counts[parsed.kind][parsed.symbol]++;
+    m->recv_ns[parsed.kind][parsed.symbol] = recv_ns;
+    if (count == AE_BAD)
+        m->counters[AE_C_DROPPED_NA]++;
+    else if (is_duplicate(m, &parsed))
+        m->counters[AE_C_DUPLICATES]++;
+    else
+        take_records(m, &parsed, (uint32_t)count, recv_ns);
+    return 1;
+}
+
+/* Give a symbol's book a snapshot at the symbol's exponents. Results as ae_book_snapshot; AE_BAD also for a symbol
+ * without book. */
+int ae_market_snapshot(ae_market_t *m, uint32_t symbol, int64_t last_id, const ae_level_t *bids, uint32_t bid_count,
+                       const ae_level_t *asks, uint32_t ask_count, int64_t recv_ns)
+{
+    if (symbol >= m->symbols.count || !m->books[symbol])
+        return AE_BAD;
+    int was_live = m->books[symbol]->state == AE_BOOK_LIVE;
+    int result = ae_book_snapshot(m->books[symbol], last_id, bids, bid_count, asks, ask_count);
+    book_moved(m, symbol, was_live, result, recv_ns);
+    ae_ring_wake(m->ring);
+    return result;
+}
+
+/* A gap nobody bridged: forget what was last seen of one kind; a book starts anew. */
+void ae_market_reset(ae_market_t *m, uint32_t symbol, uint32_t kind, int64_t recv_ns)
+{
+    if (symbol >= m->symbols.count || kind >= AE_KINDS)
+        return;
+    forget(m, kind, symbol);
+    ae_book_t *book = m->books[symbol];
+    if (kind != AE_KIND_DEPTH || !book)
+        return;
+    int was_live = book->state == AE_BOOK_LIVE;
+    ae_book_reset(book);
+    ae_book_publish(book, &m->entries[symbol], recv_ns);
+    if (was_live)
+        publish_state(m, symbol, AE_BOOK_RESET, recv_ns);
+    ae_ring_wake(m->ring);
+}
+
+/* Publish records that REST gave after a gap, marked FILLED. Returns how many. */
+int ae_market_fill(ae_market_t *m, ae_tick_t *records, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        records[i].flags |= AE_FLAG_FILLED;
+    ae_ring_publish(m->ring, records, count);
+    ae_ring_wake(m->ring);
+    m->counters[AE_C_RECORDS] += count;
+    m->counters[AE_C_FILLED] += count;
+    return (int)count;
+}
+
+/* Views for the owner: counts and times are [AE_KINDS][AE_SYMBOLS_MAX], counters [AE_C_COUNT]. */
+uint64_t *ae_market_counts(ae_market_t *m) { return &m->counts[0][0]; }
+int64_t *ae_market_recv_ns(ae_market_t *m) { return &m->recv_ns[0][0]; }
+uint64_t *ae_market_counters(ae_market_t *m) { return m->counters; }
+ae_symtab_t *ae_market_symbols(ae_market_t *m) { return &m->symbols; }
+
+/* A receive buffer and one for fragments, `capacity` bytes each, owned by the caller. market NULL: all is text. */
+void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market)
+{
+    memset(pump, 0, sizeof *pump);
+    pump->data = data;
+    pump->joined = joined;
+    pump->capacity = capacity;
+    pump->market = market;
+}
+
+/* Make room for the next read at data + write; returns its size, > 0. The bytes of the last event are gone after. */
+uint32_t ae_pump_room(ae_pump_t *pump)
+{
+    if (pump->read == pump->write) {
+        pump->read = pump->write = 0;
+    } else if (pump->read && pump->capacity - pump->write < pump->capacity / 2) {
+        memmove(pump->data, pump->data + pump->read, pump->write - pump->read);
+        pump->write -= pump->read;
+        pump->read = 0;
+    }
+    return pump->capacity - pump->write;
+}
+
+static int bad(ae_pump_t *pump, uint32_t reason)
+{
+    pump->reason = reason;
+    if (pump->market)
+        pump->market->counters[AE_C_FRAMES_BAD]++;
+    return AE_PUMP_BAD;
+}
+
+static int give(ae_pump_t *pump, uint8_t *at, uint32_t bytes, int what)
+{
+    pump->event = at;
+    pump->event_bytes = bytes;
+    return what;
+}
+
+/* One message is whole. */
+static int message(ae_pump_t *pump, uint8_t *at, uint32_t bytes, int64_t recv_ns)
+{
+    if (pump->market && ae_market_frame(pump->market, at, bytes, recv_ns))
+        return AE_PUMP_NEED;
+    return give(pump, at, bytes, AE_PUMP_TEXT);
+}
+
+static int data_frame(ae_pump_t *pump, const ae_ws_frame_t *frame, uint8_t *payload, int64_t recv_ns)
+{
+    if ((frame->opcode == 0) != (pump->joining != 0))
+        return bad(pump, pump->joining ? AE_WS_UNFINISHED : AE_WS_CONTINUATION);
+    if (!pump->joining && frame->fin)
+        return message(pump, payload, frame->payload_bytes, recv_ns);
+    if (frame->payload_bytes > pump->capacity - pump->joined_bytes)
+        return bad(pump, AE_WS_TOO_BIG);
+    memcpy(pump->joined + pump->joined_bytes, payload, frame->payload_bytes);
+    pump->joined_bytes += frame->payload_bytes;
+    pump->joining = !frame->fin;
+    if (!frame->fin)
+        return AE_PUMP_NEED;
+    uint32_t bytes = pump->joined_bytes;
+    pump->joined_bytes = 0;
+    return message(pump, pump->joined, bytes, recv_ns);
+}
+
+/* Take `bytes` just read into data + write (0 to go on after an event). Returns AE_PUMP_NEED when all whole frames
+ * are taken, or an event: CONTROL (raw frame), TEXT (payload) in event / event_bytes, valid until the next call; BAD
+ * with reason: the connection is over. Wakes readers when done. */
+int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns)
+{
+    if (pump->reason)
+        return AE_PUMP_BAD;
+    if (bytes > pump->capacity - pump->write)
+        return bad(pump, AE_WS_TOO_BIG);
+    pump->write += bytes;
+    int result = AE_PUMP_NEED;
+    while (result == AE_PUMP_NEED) {
+        ae_ws_frame_t frame;
+        uint32_t reason = 0;
+        uint8_t *at = pump->data + pump->read;
+        int used = ae_ws_parse(at, pump->write - pump->read, pump->capacity - 16, &frame, &reason);
+        if (used == AE_MORE)
+            break;
+        if (used == AE_BAD)
+            return bad(pump, reason);
+        pump->read += (uint32_t)used;
+        result = frame.opcode >= 8 ? give(pump, at, (uint32_t)used, AE_PUMP_CONTROL)
+                                   : data_frame(pump, &frame, at + frame.header_bytes, recv_ns);
+    }
+    if (pump->market)
+        ae_ring_wake(pump->market->ring);
+    return result;
+}
