@@ -63,7 +63,7 @@ class WsApi:
         self._logon: Signer | None = ed25519_signer(creds.ed25519_pem) if creds.ed25519_pem is not None else None
         self._socket: ClientConnection | None = None
         self._pending: dict[int, asyncio.Future[Any]] = {}
-        self._number, self._first = 0, asyncio.Event()
+        self._number, self._up = 0, asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.ready, self.clock_offset_ms, self.connections = False, 0, 0
 
@@ -78,7 +78,7 @@ class WsApi:
             self._task = asyncio.create_task(self.run())
         try:
             async with asyncio.timeout(timeout_s):
-                await self._first.wait()
+                await self._up.wait()
         except TimeoutError as e:
             raise Unreachable(f"no WebSocket API connection within {timeout_s:g} s") from e
 
@@ -161,7 +161,7 @@ class WsApi:
                 if self._logon is not None:
                     await self._log_on(self._logon)
                 self.ready, self.connections = True, self.connections + 1
-                self._first.set()
+                self._up.set()
                 await reader
             finally:
                 reader.cancel()
@@ -232,6 +232,7 @@ class WsApi:
     def _down(self) -> None:
         """Nothing can be sent; whoever waits for an answer learns it now."""
         self.ready, self._socket = False, None
+        self._up.clear()
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(Unreachable("the connection fell"))

@@ -1,0 +1,184 @@
+"""Each call on the WebSocket API ends in the one state that is true: answered, refused, unknown or never written."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from websockets.asyncio.server import ServerConnection, serve
+
+from aegis.config import Venue
+from aegis.errors import OrderUnknown, RateLimited, Unreachable, VenueError
+from aegis.live.clock import Clock
+from aegis.live.keys import Creds
+from aegis.live.wsapi import BACKOFF_MAX_S, WsApi, pause_s
+
+SECRET = secrets.token_hex(16).encode()
+HMAC_KEY = Creds(api_key="k", secret=SECRET)
+Reply = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+class Door:
+    """A WebSocket API that answers by `reply`: None closes the connection, {} stays silent."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self.seen: list[dict[str, Any]] = []
+
+    async def serve(self, ws: ServerConnection) -> None:
+        async for frame in ws:
+            asked = json.loads(frame)
+            self.seen.append(asked)
+            answer = self.reply(asked)
+            if answer is None:
+                ws.transport.abort()
+                return
+            if answer:
+                await ws.send(json.dumps({"id": asked["id"], **answer}))
+
+
+def with_door(reply: Reply, use: Callable[[WsApi, Door], Awaitable[Any]], creds: Creds = HMAC_KEY) -> Any:
+    """Run `use` with a connected client of such a door."""
+
+    async def run() -> Any:
+        door = Door(reply)
+        async with serve(door.serve, "127.0.0.1", 0, compression=None) as server, asyncio.timeout(10):
+            port = next(iter(server.sockets)).getsockname()[1]
+            api = WsApi(Venue(ws_api_url=f"ws://127.0.0.1:{port}/ws-fapi/v1"), creds, Clock())
+            await api.connect()
+            try:
+                return await use(api, door)
+            finally:
+                await api.close()
+
+    return asyncio.run(run())
+
+
+def refusal(status: int, code: int, msg: str, **data: int) -> Reply:
+    return lambda _asked: {"status": status, "error": {"code": code, "msg": msg, "data": data}}
+
+
+def ok(asked: dict[str, Any]) -> dict[str, Any]:
+    return {"status": 200, "result": {"method": asked["method"], "avgPrice": "0.10"}}
+
+
+def place(api: WsApi, timeout_s: float = 2.0) -> Awaitable[Any]:
+    return api.call("order.place", {"symbol": "BTCUSDT", "quantity": "0.001", "count": 3}, timeout_s)
+
+
+def test_a_message_is_signed_over_its_sorted_raw_params() -> None:
+    """Law: signature = HMAC of k=v of all other params, sorted by key; integers stay JSON numbers."""
+
+    async def use(api: WsApi, door: Door) -> None:
+        assert await place(api) == {"method": "order.place", "avgPrice": "0.10"}
+        params = dict(door.seen[0]["params"])
+        signature = params.pop("signature")
+        text = "&".join(f"{k}={params[k]}" for k in sorted(params))
+        assert signature == hmac.new(SECRET, text.encode(), hashlib.sha256).hexdigest()
+        assert params["count"] == 3 and isinstance(params["timestamp"], int) and params["apiKey"] == "k"
+
+    with_door(ok, use)
+
+
+def test_after_a_logon_messages_carry_no_key() -> None:
+    """Law: an Ed25519 key logs on once per connection, before anything else is sent."""
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    async def use(api: WsApi, door: Door) -> None:
+        await place(api)
+        assert [m["method"] for m in door.seen] == ["session.logon", "order.place"]
+        assert "signature" in door.seen[0]["params"]
+        assert not {"signature", "apiKey"} & set(door.seen[1]["params"]) and "timestamp" in door.seen[1]["params"]
+
+    with_door(ok, use, Creds(api_key="k", secret=SECRET, ed25519_pem=pem))
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (refusal(400, -2010, "rejected"), VenueError),
+        (refusal(400, -1007, "Timeout waiting for response from backend server."), OrderUnknown),
+        (refusal(503, -1008, "Server is currently overloaded with other requests."), VenueError),
+        (refusal(429, -1003, "Too many requests", retryAfter=4_000_000_000_000), RateLimited),
+        (lambda _asked: None, OrderUnknown),
+        (lambda _asked: {}, OrderUnknown),
+    ],
+)
+def test_an_order_is_unknown_unless_its_failure_is_proven(reply: Reply, error: type[Exception]) -> None:
+    """Law: a lost connection and a silent venue leave an order unknown; refusals say so."""
+
+    async def use(api: WsApi, _door: Door) -> None:
+        with pytest.raises(error):
+            await place(api, 0.3)
+        assert not api._pending
+
+    with_door(reply, use)
+
+
+def test_a_query_without_an_answer_may_be_repeated() -> None:
+    """Law: what changes nothing is never unknown."""
+
+    async def use(api: WsApi, _door: Door) -> None:
+        with pytest.raises(Unreachable):
+            await api.call("order.status", {"symbol": "BTCUSDT"}, 0.1)
+
+    with_door(lambda _asked: {}, use)
+
+
+def test_it_connects_again_and_sends_nothing_meanwhile() -> None:
+    """Law: without a connection a call is Unreachable at once; the next connection serves again."""
+
+    async def use(api: WsApi, _door: Door) -> None:
+        with pytest.raises(OrderUnknown):
+            await place(api)
+        with pytest.raises(Unreachable):
+            await place(api)
+        await api.connect()
+        assert api.connections == 2 and await api.call("ping", signed=False)
+
+    with_door(lambda asked: None if asked["method"] == "order.place" else ok(asked), use)
+
+
+def test_a_refused_timestamp_is_measured_and_the_order_sent_once_more() -> None:
+    """Law: -1021 proves the order was not taken; the second timestamp follows the venue's time."""
+    ahead_ms = 3_600_000
+
+    def reply(asked: dict[str, Any]) -> dict[str, Any]:
+        now_ms = Clock().now_ns() // 1_000_000 + ahead_ms
+        if asked["method"] == "time":
+            return {"status": 200, "result": {"serverTime": now_ms}}
+        fresh = now_ms - asked["params"]["timestamp"] < 5000
+        return ok(asked) if fresh else refusal(400, -1021, "outside of the recvWindow")(asked) or {}
+
+    async def use(api: WsApi, door: Door) -> None:
+        await place(api)
+        assert [m["method"] for m in door.seen] == ["order.place", "time", "order.place"]
+        assert abs(api.clock_offset_ms - ahead_ms) < 1000
+
+    with_door(reply, use)
+
+
+def test_nobody_there_is_unreachable() -> None:
+    """Law: a first connection that does not come is reported by the caller's deadline."""
+
+    async def run() -> None:
+        api = WsApi(Venue(ws_api_url="ws://127.0.0.1:1/"), HMAC_KEY, Clock())
+        with pytest.raises(Unreachable):
+            await api.connect(0.3)
+        await api.close()
+
+    asyncio.run(run())
+
+
+def test_pauses_grow_to_a_cap() -> None:
+    """Law: back-off doubles, is capped, and at least half of it is always waited."""
+    assert [pause_s(n, 1.0) for n in range(3)] == [0.1, 0.2, 0.4]
+    assert pause_s(1000, 0.0) == BACKOFF_MAX_S / 2
