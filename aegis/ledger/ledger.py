@@ -179,7 +179,7 @@ class Ledger:
         postings: list[Posting] = []
         for name, amount, kind in before:
             if amount:
-                postings.append(self._post(kind, name, amount, fill.exch_ns, fill.source, fill.symbol, fill.trade_id))
+                postings.append(self._post(kind, name, amount, fill.exch_ns, fill.source, (fill.symbol, fill.trade_id)))
                 postings += self._inside_opening(name, amount, fill.exch_ns)
         return Effect(fill, tuple(postings))
 
@@ -201,7 +201,9 @@ class Ledger:
             if len(self.flow_keys) > _FLOWS_MAX:
                 del self.flow_keys[next(iter(self.flow_keys))]
             kind = kind_of(update.reason)
-            postings.append(self._post(kind, update.asset, update.change, update.exch_ns, update.reason, update.symbol))
+            postings.append(
+                self._post(kind, update.asset, update.change, update.exch_ns, update.reason, (update.symbol, 0))
+            )
         if update.asset not in self.anchors and not self.opened_ns:
             postings += self.open_wallet(
                 update.asset, update.wallet, update.exch_ns, "first balance of the stream"
@@ -209,10 +211,8 @@ class Ledger:
         return Effect(None, tuple(postings))
 
     def _post(  # a posting has this many columns
-        self, kind: PostingKind, asset: str, amount: Num, exch_ns: int, note: str, symbol: str = "", trade_id: int = 0
+        self, kind: PostingKind, asset: str, amount: Num, exch_ns: int, note: str, of: tuple[str, int] = ("", 0)
     ) -> Posting:
         self.wallets[asset] = self.wallets.get(asset, ZERO) + amount
         self.totals[asset, kind] = self.totals.get((asset, kind), ZERO) + amount
-        return Posting(
-            kind=kind, asset=asset, amount=amount, exch_ns=exch_ns, symbol=symbol, trade_id=trade_id, note=note
-        )
+        return Posting(kind=kind, asset=asset, amount=amount, exch_ns=exch_ns, symbol=of[0], trade_id=of[1], note=note)
