@@ -60,7 +60,9 @@ class Feed:
         self.marks = Marks(shared.reader(), (abi.KIND_TRADE, abi.KIND_AGG_TRADE), abi.FLAG_FILLED)
         self._filler = Filler(self.marks, self, self._budget, clock.mono_ns, lambda e, **f: self.say("warn", e, **f))
         self._gap_fill = feed.gap_fill
-        self.books = Books(self._budget, clock.mono_ns, self._wanted, self._snapshot, self._snapshot_failed)
+        self.books = Books(
+            self._budget, clock.mono_ns, shared.market.book_wanted, self._snapshot, self._snapshot_failed
+        )
         self.private = Private(self, config.shm_path() / "listen_key", decode_user_event, shared.publish_account)
         self.tasks: asyncio.TaskGroup
 
@@ -137,9 +139,6 @@ class Feed:
         return self.shared.fill(kind, index, rows, self.now_ns())
 
     # -- what the books ask for
-
-    def _wanted(self) -> list[str]:
-        return [s for s in self.shared.market.book_wanted() if s in self.shared.booked]
 
     async def _snapshot(self, symbol: str) -> None:
         update_id, bids, asks = await depth(self._rest, symbol, SNAPSHOT_LEVELS)

@@ -73,10 +73,10 @@ class Shared:
         self.account_ring = RingWriter(str(root / "account"), ACCOUNT_SLOTS, ACCOUNT_BYTES, "account")
         for name in ("market", "account"):
             log.info(f"Ring buffer ready: {(root / name).stat().st_size} bytes", ring=name)
-        self.market = Market(self.table, self.market_ring, str(root / "books"))
+        self.booked = {name for name, _, _ in listed[:books_max]}
+        self.market = Market(self.table, self.market_ring, str(root / "books"), self.booked)
         self.page = ControlPage(str(root / "control"), create=True)
         self.block = self.page.block("feed")
-        self.booked = {name for name, _, _ in listed[:books_max]}
         self._lower = {ascii_lower(name): name for name in self.index}
         self._cells = {
             (ascii_lower(name), kind): (code, index)
@@ -135,5 +135,6 @@ class Shared:
 
     def close(self) -> None:
         """Let go of all files; they stay for their readers and for the next feed."""
+        self.market.close()
         self.market_ring.close()
         self.account_ring.close()

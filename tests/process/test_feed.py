@@ -116,7 +116,9 @@ class Rig:
         }  # fmt: skip
         self.rows: list[np.ndarray] = []
         self.feed = self.start()
-        until(lambda: (self.instance / "market").exists() or self.feed.poll() is not None, "market ring")
+        until(
+            lambda: "connect" in self.log() or self.log().count("feed ready") or self.feed.poll() is not None, "start"
+        )
         assert self.feed.poll() is None, self.log()
         self.reader = RingReader(str(self.instance / "market"), from_seq=0)
 
