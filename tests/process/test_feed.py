@@ -261,11 +261,11 @@ def test_rotation_under_load_loses_nothing(rig: Callable[..., Rig]) -> None:
 def test_a_cut_connection_is_repaired_and_the_gap_is_marked(rig: Callable[..., Rig]) -> None:
     """All market sockets cut, thrice: ids continuous, some of them FILLED; books trusted again; SIGTERM < 1 s."""
     it = rig(6, reconnect_min_s=0.5)
-    for cut in range(1, 4):
-        seen = len(of_kind(it.all(), abi.KIND_TRADE))
+    for _ in range(3):
+        seen, before = len(of_kind(it.all(), abi.KIND_TRADE)), it.counters().get("reconnects", 0)
         it.wait_rows(lambda rows, seen=seen: len(of_kind(rows, abi.KIND_TRADE)) > seen + 50, "trades flow")
         it.cutter.cut()
-        until(lambda cut=cut: it.all() is not None and it.counters().get("reconnects", 0) >= 2 * cut, "reconnects")
+        until(lambda before=before: it.all() is not None and it.counters().get("reconnects", 0) > before, "reconnects")
     rows = it.wait_rows(
         lambda rows: (rows["flags"] & abi.FLAG_FILLED).any() and not holes(rows, abi.KIND_TRADE), "filled"
     )
