@@ -19,7 +19,7 @@ STATIONS = ("market", "risk", "orders", "venue", "ledger", "recon", "exchange")
 _UNFINISHED = re.compile("TO" + r"DO|FIX" + r"ME|XX" + r"X\b|NotImplemented" + "Error|raise NotImpl" + "emented")
 _MACHINE = re.compile(r"(?<![\w.])/(?:wo" + r"rk|ro" + r"ot|ho" + r"me|op" + r"t|Us" + r"ers)/\w")
 _REGISTRY = re.compile("--ind" + "ex-url|--extra-ind" + "ex|--trust" + "ed-host|find" + "-links|pypi[.]")
-_FLOAT_TIME = re.compile(r"(?:^|_)(s|ms|ns|window)$")
+_FLOAT_TIME = re.compile(r"(?:^|_)(s|ms|ns|window|retry_after)$")
 
 Check = Callable[[Path, str], Iterator[str]]
 
@@ -150,7 +150,7 @@ PY, TEST = Path("aegis/orders/planted.py"), Path("tests/unit/test_planted.py")
         (function_size, PY, "def f(a, b, c, d, e, f, *, g, h=1): ...\n"),
         (docstring, PY, "x = 1\n"),
         (unfinished, PY, "# TO" + "DO later\n"),
-        (unfinished, PY, "raise NotImplemented" + "Error\n"),
+        (unfinished, PY, "raise NotImpl" + "ementedError\n"),
         (machine_path, Path("README.md"), "see /wo" + "rk/main/x\n"),
         (machine_path, Path("requirements.lock"), "--ind" + "ex-url https://example.org\n"),
         (float_money, PY, "p = float(price)\n"),
