@@ -36,8 +36,8 @@ test: setup ## every test, C and sanitizers included; counts what was skipped
 c-test: setup ## the C tests alone, under their sanitizers
 	$(PY) -m pytest tests/c
 
-fuzz: setup ## 5 million inputs through the frame reader
-	$(PY) tests/c/fuzz.py
+fuzz: ## 5 million inputs through the frame reader
+	$(MAKE) -C tests/c fuzz RUNS=5000000
 
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
 	$(PY) tests/drill.py --seeds $(SEEDS)
