@@ -152,7 +152,8 @@ static int copy_one(const ae_ring_t *ring, uint64_t seq, uint8_t *out)
     if (held != seq) {
         if (held > seq)
             return AE_BAD;
-        return held == 0 && ae_ring_newest(ring) >= seq ? AE_BAD : 0;
+        /* busy: with this record (not there yet), or with its successor a lap later, whose forerunner is in head */
+        return held == 0 && ae_ring_newest(ring) >= seq + ring->mask ? AE_BAD : 0;
     }
     memcpy(out, &held, 8);
     for (uint32_t w = 1; w < ring->slot_bytes / 8; w++) {

@@ -1,0 +1,23 @@
+/* Sizes and offsets that shared files depend on, asserted where the compiler can see them. */
+#include "ae_internal.h"
+
+#define AE_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " has another size")
+#define AE_AT(type, field, bytes) _Static_assert(offsetof(type, field) == (bytes), #type "." #field " moved")
+
+AE_SIZE(ae_tick_t, AE_TICK_BYTES);
+AE_AT(ae_tick_t, symbol, 24);
+AE_AT(ae_tick_t, a, 32);
+AE_SIZE(ae_account_t, AE_RECORD_BYTES);
+AE_AT(ae_account_t, text, 120);
+AE_SIZE(ae_order_t, AE_RECORD_BYTES);
+AE_AT(ae_order_t, text, 88);
+AE_SIZE(ae_ring_header_t, 256);
+AE_AT(ae_ring_header_t, head, 128);
+AE_AT(ae_ring_header_t, wake, 192);
+AE_SIZE(ae_control_header_t, 4096);
+AE_SIZE(ae_control_block_t, 4096);
+AE_SIZE(ae_counter_cell_t, 40);
+AE_SIZE(ae_books_header_t, AE_BOOKS_HEADER_BYTES);
+AE_SIZE(ae_book_entry_t, 768);
+AE_AT(ae_book_entry_t, name, 48);
+AE_AT(ae_book_entry_t, bid, 128);
