@@ -58,6 +58,7 @@ class Mapping:
     def close(self) -> None:
         """Give up the lock; the map goes with its last view."""
         if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # mmap keeps a duplicate, so closing alone would keep the lock
             os.close(self._fd)
             self._fd = -1
 
