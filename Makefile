@@ -1,6 +1,7 @@
 # Few targets; each says in one line what it is for (make help).
 PYTHON ?= python3
 SEEDS ?= 20
+RUNS ?= 5000000
 CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
@@ -36,7 +37,7 @@ test: setup ## every test, C and sanitizers included; counts what was skipped
 c-test: setup ## the C tests alone, under their sanitizers
 	$(PY) -m pytest tests/c
 
-fuzz: ## 5 million inputs through the frame reader
+fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=5000000
 	$(MAKE) -C tests/c fuzz RUNS=5000000
 
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20

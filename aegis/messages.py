@@ -111,7 +111,7 @@ class _Noun(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all messages."""
 
 
-class Place(_Noun):
+class Place(_Noun, frozen=True, kw_only=True):
     """Intent: send an order. `price` is None for MARKET. `tag` is the strategy's own word (<= 15 ASCII)."""
 
     symbol: str
@@ -124,7 +124,7 @@ class Place(_Noun):
     tag: str = ""
 
 
-class Cancel(_Noun):
+class Cancel(_Noun, frozen=True, kw_only=True):
     """Intent: cancel one working order by its client id."""
 
     symbol: str
@@ -134,7 +134,7 @@ class Cancel(_Noun):
 Intent = Place | Cancel
 
 
-class OrderUpdate(_Noun):
+class OrderUpdate(_Noun, frozen=True, kw_only=True):
     """ORDER_TRADE_UPDATE, or one order as a REST/WS-API query shows it (then exec_type is OTHER, no fill)."""
 
     symbol: str
@@ -162,7 +162,7 @@ class OrderUpdate(_Noun):
     recv_ns: int = 0
 
 
-class TradeLite(_Noun):
+class TradeLite(_Noun, frozen=True, kw_only=True):
     """TRADE_LITE: a fill, early, without money (PROTOCOL 3.4)."""
 
     symbol: str
@@ -178,7 +178,7 @@ class TradeLite(_Noun):
     recv_ns: int = 0
 
 
-class BalanceUpdate(_Noun):
+class BalanceUpdate(_Noun, frozen=True, kw_only=True):
     """One `B` row of ACCOUNT_UPDATE; `change` excludes PnL and commission. `last` ends its event."""
 
     asset: str
@@ -192,7 +192,7 @@ class BalanceUpdate(_Noun):
     recv_ns: int = 0
 
 
-class PositionUpdate(_Noun):
+class PositionUpdate(_Noun, frozen=True, kw_only=True):
     """One `P` row of ACCOUNT_UPDATE: the venue's own view of a position. `position_side` BOTH|LONG|SHORT."""
 
     symbol: str
@@ -208,7 +208,7 @@ class PositionUpdate(_Noun):
     recv_ns: int = 0
 
 
-class Note(_Noun):
+class Note(_Noun, frozen=True, kw_only=True):
     """
     Anything else on the private channel that somebody has to act on.
 
@@ -243,7 +243,7 @@ class OrderStep(IntEnum):
     STATE = 11  # any other change of order state
 
 
-class OrderRecord(_Noun):
+class OrderRecord(_Noun, frozen=True, kw_only=True):
     """One orders-ring record (writer: brain). For TURN only now_ns, market_seq, account_seq, digest count."""
 
     step: OrderStep
@@ -266,7 +266,7 @@ class OrderRecord(_Noun):
     digest: int = 0
 
 
-class Fill(_Noun):
+class Fill(_Noun, frozen=True, kw_only=True):
     """A fill as the ledger books it, from the stream or from userTrades. Key: (symbol, trade_id)."""
 
     symbol: str
@@ -285,7 +285,7 @@ class Fill(_Noun):
     source: str = "stream"
 
 
-class Rules(_Noun):
+class Rules(_Noun, frozen=True, kw_only=True):
     """Filters of one symbol (PROTOCOL 6). 0 disables a bound. Exponents are those of tick and lot."""
 
     symbol: str

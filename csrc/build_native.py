@@ -9,7 +9,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("ring.c", "frame.c", "tick.c", "book.c", "pump.c", "ae_abi_check.c")
+SOURCES = ("ring.c", "frame.c", "symbols.c", "tick.c", "book.c", "pump.c", "ae_abi_check.c")
 
 ffibuilder = FFI()
 ffibuilder.cdef((HERE / "aegis_abi.h").read_text())

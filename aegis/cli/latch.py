@@ -43,7 +43,6 @@ def _write(args: argparse.Namespace, *, set_it: bool) -> int:
         block.halt(Halt.OPERATOR)
     else:
         page.resume()
-        block.count("resume_epoch")
     halted = {process: Halt(why).name for process, why in page.halted()}
     show(args, {"running": note is not None, "halted": halted}, ["halted" if set_it else "resumed"])
     return 0

@@ -296,7 +296,7 @@ async def _work(config: Config, clock: Clock, notifier: Notifier, stop: asyncio.
     shm.mkdir(parents=True, exist_ok=True, mode=0o700)
     creds = keys.load(config)
     rest, ws = Rest(config.venue, creds, clock), WsApi(config.venue, creds, clock)
-    entry = Entry(rest, ws, None, open_ids(config.state_path() / "order-ids.json"), config.venue.recv_window_ms,
+    entry = Entry(rest, ws, open_ids(config.state_path() / "order-ids.json"), config.venue.recv_window_ms,
                   clock=clock, log=log.get("brain"))  # fmt: skip
     ring = entry.ring = _recover(config, entry, clock.now_ns())
     wake, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -51,11 +51,12 @@ class Entry:
     All traffic about orders.
 
     Args:
-        rest, ws: clients; recv_window_ms: of signed requests; ring: writer of the orders ring.
+        rest, ws: clients; recv_window_ms: of signed requests; ring: writer of the orders ring (set before the first
+            order when it is opened later).
     """
 
     def __init__(
-        self, rest: Any, ws: Any, ring: Any, ids: ClientIds, recv_window_ms: int, *, clock: Clock, log: Log
+        self, rest: Any, ws: Any, ids: ClientIds, recv_window_ms: int, *, clock: Clock, log: Log, ring: Any = None
     ) -> None:
         self.rest, self.ws, self.ring, self.ids, self.clock, self._log = rest, ws, ring, ids, clock, log
         self.orders = WorkingOrders()

@@ -44,7 +44,7 @@ class Latch:
         self._epoch = self._resume_epoch()
 
     def _resume_epoch(self) -> int:
-        return self._page.resume_epoch + self._page.block("operator").counters().get("resume_epoch", 0)
+        return self._page.resume_epoch
 
     def hold(self, reason: Halt) -> None:
         """Halt entries for this reason."""

@@ -16,11 +16,12 @@ import msgspec
 from aegis.errors import OrderUnknown, RateLimited, Venue, VenueError
 
 NOT_EXECUTED = ("Service Unavailable", "Internal error; unable to process", "currently overloaded")
+CLOCK_CODE = -1021
+NOT_EXECUTED_CODES = frozenset({-1008, CLOCK_CODE})
 UNKNOWN_CODES = frozenset({-1000, -1001, -1006, -1007})
 RATE_CODES = frozenset({-1003, -1015})
 TEMPORARY_PAUSE_S = {429: 60.0, 418: 120.0}
 ORDER_PAUSE_S = 10.0
-CLOCK_CODE = -1021
 _BANNED = re.compile(r"banned until (\d{10,16})", re.ASCII)
 _TEXT_MAX = 200
 
@@ -94,9 +95,9 @@ def classify(
     code, msg = _code_and_text(body)
     if status in TEMPORARY_PAUSE_S or code in RATE_CODES:
         return RateLimited(status, _pause_s(status, code, msg, retry_after, now_ms), msg)
-    failed = any(text in msg for text in NOT_EXECUTED)
+    failed = code in NOT_EXECUTED_CODES or any(text in msg for text in NOT_EXECUTED)
     doubtful = status >= 500 or status == 408 or code in UNKNOWN_CODES
-    if write and doubtful and not failed and (code == 0 or code in UNKNOWN_CODES):
+    if write and doubtful and not failed:
         return OrderUnknown(f"venue answered ({status}, {code}): {msg}")
     return VenueError(code, msg, status)
 

@@ -66,7 +66,7 @@ def drive(ws: list[Any], rest: list[Any], *, steps: int = 0) -> tuple[Entry, Rin
 
     async def play() -> Entry:
         clock = Clock(lambda: now[0], lambda: now[0])
-        entry = Entry(client, sockets, ring, ClientIds(1, lambda _n: None), 5000, clock=clock, log=Log("test"))
+        entry = Entry(client, sockets, ClientIds(1, lambda _n: None), 5000, clock=clock, log=Log("test"), ring=ring)
         entry.place(PLACE)
         await entry.pending(5)
         for _ in range(steps):
