@@ -213,11 +213,11 @@ static const uint8_t *scan_members(scan_t *s, const uint8_t *p, uint32_t depth, 
 
 static uint32_t to_int(const span_t *v, int64_t *out)
 {
-    const uint8_t *p = v->at, *end = v->at + v->bytes;
     if (v->type == AE_T_NONE)
         return AE_REASON_MISSING_FIELD;
     if (v->type != AE_T_NUMBER && v->type != AE_T_STRING)
         return AE_REASON_BAD_INTEGER;
+    const uint8_t *p = v->at, *end = v->at + v->bytes;
     int negative = p < end && *p == '-';
     p += negative;
     if (p == end)

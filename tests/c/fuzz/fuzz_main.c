@@ -1,4 +1,5 @@
-/* Driver for compilers without libFuzzer: built-in seed frames, seeded mutations. fuzz_main [runs] [seed] */
+/* Driver for compilers without libFuzzer: built-in seed frames, seeded mutations. fuzz_main [runs] [seed]
+ * With a third word it writes its seed frames into that folder instead: libFuzzer's first corpus. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +31,10 @@ static uint32_t dice(uint32_t below)
     return (uint32_t)((state >> 11) % below);
 }
 
-static size_t one_frame(uint8_t *out)
+static size_t frame_of(const char *text, uint8_t first, uint8_t *out)
 {
-    const char *text = seeds[dice(sizeof seeds / sizeof seeds[0])];
     size_t n = strlen(text), h = 2;
-    out[0] = dice(12) ? 0x81 : (uint8_t)dice(256);
+    out[0] = first;
     if (n < 126) {
         out[1] = (uint8_t)n;
     } else {
@@ -47,11 +47,33 @@ static size_t one_frame(uint8_t *out)
     return h + n;
 }
 
+static size_t one_frame(uint8_t *out)
+{
+    const char *text = seeds[dice(sizeof seeds / sizeof seeds[0])];
+    return frame_of(text, dice(12) ? 0x81 : (uint8_t)dice(256), out);
+}
+
+static int write_seeds(const char *folder)
+{
+    uint8_t data[4096];
+    char path[512];
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/seed-%zu", folder, i);
+        FILE *f = fopen(path, "wb");
+        size_t size = frame_of(seeds[i], 0x81, data);
+        if (!f || fwrite(data, 1, size, f) != size || fclose(f))
+            return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     long long runs = argc > 1 ? atoll(argv[1]) : 100000;
     state = argc > 2 ? strtoull(argv[2], NULL, 10) | 1 : 88172645463325252U;
     static uint8_t data[4096];
+    if (argc > 3)
+        return write_seeds(argv[3]);
     for (long long run = 0; run < runs; run++) {
         size_t size = one_frame(data);
         while (dice(4) == 0 && size < 2048)
