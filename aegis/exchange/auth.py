@@ -30,11 +30,12 @@ AHEAD_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One API key: HMAC secret and/or Ed25519 public key."""
+    """One API key: HMAC secret and/or Ed25519 public key, and the account it acts for."""
 
     api_key: str
     secret: bytes = field(default=b"", repr=False)
     public: Ed25519PublicKey | None = None
+    account: str = "main"
 
 
 def load_public(pem: str) -> Ed25519PublicKey:

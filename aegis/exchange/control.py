@@ -40,7 +40,7 @@ def books(ex: Exchange) -> dict[str, Any]:
         "initial": {a: dec(v, E8) for a, v in acc.initial.items()},
         "flows": {a: {k: dec(v, E8) for k, v in f.items()} for a, f in acc.flows.items()},
         "positions": held,
-        "open_orders": private.open_orders(ex, {}),
+        "open_orders": private.open_orders(ex, acc, {}),
         "orders": [orders.view(ex, o, money=True) for o in ex.orders.values()],
         "fills": [private.trade_row(ex, t) | {"clientOrderId": t.client_id} for t in acc.executions],
         "income": [

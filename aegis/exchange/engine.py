@@ -18,7 +18,8 @@ from aegis.exchange import events
 from aegis.exchange.account import Account, Execution
 from aegis.exchange.clock import mono_ns
 from aegis.exchange.faults import Faults
-from aegis.exchange.marketdata import Market, MarketData, next_funding_ms
+from aegis.exchange.instrument import Market, next_funding_ms
+from aegis.exchange.marketdata import MarketData
 from aegis.exchange.matching import AGENT, BUY, USER, Fill, Order, Outcome
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, trim
@@ -47,6 +48,7 @@ class Exchange:
 
     def __init__(self, markets: dict[str, Market], account: Account, hub: Hub, clock: Callable[[], int]) -> None:
         self.markets, self.account, self.hub, self.clock = markets, account, hub, clock
+        self.accounts = {"main": account}
         start = clock() * 1000
         self.md = MarketData(markets, hub, start)
         self.next_order, self.next_agent = start, 1

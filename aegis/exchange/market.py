@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 
 from aegis.exchange.engine import Exchange
-from aegis.exchange.marketdata import Market
+from aegis.exchange.instrument import Market
 from aegis.exchange.matching import AGENT, BUY, SELL, Book, Order
 from aegis.exchange.symbols import Spec
 

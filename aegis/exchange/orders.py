@@ -12,10 +12,11 @@ from typing import Any
 
 from aegis.errors import VenueError
 from aegis.exchange import filters
+from aegis.exchange.account import Account
 from aegis.exchange.clock import mono_ns
 from aegis.exchange.engine import Exchange
 from aegis.exchange.events import average, side_text
-from aegis.exchange.marketdata import Market
+from aegis.exchange.instrument import Market
 from aegis.exchange.matching import BUY, SELL, Order
 from aegis.exchange.symbols import dec
 
@@ -103,7 +104,7 @@ def parse(ex: Exchange, p: Params) -> tuple[Market, dict[str, object]]:
     }
 
 
-def admit(ex: Exchange, m: Market, f: dict[str, Any]) -> None:
+def admit(ex: Exchange, acc: Account, m: Market, f: dict[str, Any]) -> None:
     """
     Filters and account state of a parsed order.
 
@@ -122,7 +123,7 @@ def admit(ex: Exchange, m: Market, f: dict[str, Any]) -> None:
         raise VenueError(-4116, "ClientOrderId is duplicated.")
     if len(ex.open[spec.name]) >= spec.max_orders:
         raise VenueError(-2025, "Reach max open order limit.")
-    held = ex.account.position(spec.name).qty
+    held = acc.position(spec.name).qty
     if f["reduce_only"]:
         working = sum(o.left for o in ex.open[spec.name].values() if o.reduce_only)
         if held * side >= 0 or qty + working > abs(held):
@@ -170,13 +171,13 @@ def view(ex: Exchange, o: Order, money: bool = False) -> dict[str, Any]:
     return row
 
 
-def place(ex: Exchange, p: Params) -> dict[str, Any]:
+def place(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """POST order / order.place: ACK shows the order as it was accepted, RESULT as it is after matching."""
     kind = p.get("newOrderRespType", "ACK")
     if kind not in ("ACK", "RESULT"):
         raise VenueError(-1100, "Illegal characters found in parameter 'newOrderRespType'.")
     m, fields = parse(ex, p)
-    admit(ex, m, fields)
+    admit(ex, acc, m, fields)
     o = ex.user_order(m.spec.name, fields)
     ex.submit(o)
     row = view(ex, o)
@@ -185,14 +186,14 @@ def place(ex: Exchange, p: Params) -> dict[str, Any]:
     return row
 
 
-def test(ex: Exchange, p: Params) -> dict[str, Any]:
+def test(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """POST order/test: the same checks, no order."""
     m, fields = parse(ex, p)
-    admit(ex, m, fields)
+    admit(ex, acc, m, fields)
     return {}
 
 
-def find(ex: Exchange, p: Params, code: int) -> Order:
+def find(ex: Exchange, acc: Account, p: Params, code: int) -> Order:
     """The order that `orderId` (first) or `origClientOrderId` names; `code` when there is none."""
     m = ex.market(need(p, "symbol"))
     if p.get("orderId"):
@@ -204,31 +205,31 @@ def find(ex: Exchange, p: Params, code: int) -> Order:
     return found
 
 
-def cancel(ex: Exchange, p: Params) -> dict[str, Any]:
+def cancel(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """DELETE order / order.cancel; -2011 for unknown and for ended orders alike."""
-    o = find(ex, p, -2011)
+    o = find(ex, acc, p, -2011)
     if not o.is_open:
         raise VenueError(-2011, "Unknown order sent.")
     ex.finish(o, "CANCELED")
     return view(ex, o)
 
 
-def query(ex: Exchange, p: Params) -> dict[str, Any]:
+def query(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """GET order / order.status; -2013 when unknown."""
-    return view(ex, find(ex, p, -2013), money=True)
+    return view(ex, find(ex, acc, p, -2013), money=True)
 
 
-def open_order(ex: Exchange, p: Params) -> dict[str, Any]:
+def open_order(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """GET openOrder; -2013 when it is not open."""
-    o = find(ex, p, -2013)
+    o = find(ex, acc, p, -2013)
     if not o.is_open:
         raise VenueError(-2013, "Order does not exist.")
     return view(ex, o, money=True)
 
 
-def modify(ex: Exchange, p: Params) -> dict[str, Any]:
+def modify(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """PUT order / order.modify; -2013 gone, -5027 nothing changes, -5047 reduce-only mismatch."""
-    o = find(ex, p, -2013)
+    o = find(ex, acc, p, -2013)
     spec = ex.markets[o.symbol].spec
     if not o.is_open:
         raise VenueError(-2013, "Order does not exist.")
@@ -250,7 +251,7 @@ def modify(ex: Exchange, p: Params) -> dict[str, Any]:
     return view(ex, o)
 
 
-def cancel_all(ex: Exchange, p: Params) -> dict[str, Any]:
+def cancel_all(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """DELETE allOpenOrders of one symbol."""
     m = ex.market(need(p, "symbol"))
     for o in list(ex.open[m.spec.name].values()):
@@ -258,7 +259,7 @@ def cancel_all(ex: Exchange, p: Params) -> dict[str, Any]:
     return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
 
-def countdown(ex: Exchange, p: Params) -> dict[str, Any]:
+def countdown(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """POST countdownCancelAll: arms (ms), re-arms or, with 0, disarms the symbol's dead-man switch."""
     m = ex.market(need(p, "symbol"))
     need(p, "countdownTime")

@@ -12,7 +12,7 @@ import msgspec
 
 from aegis.errors import VenueError
 from aegis.exchange import orders
-from aegis.exchange.account import Execution
+from aegis.exchange.account import Account, Execution
 from aegis.exchange.engine import Exchange
 from aegis.exchange.events import side_text
 from aegis.exchange.orders import Params, integer, need
@@ -22,7 +22,7 @@ from aegis.exchange.symbols import E8, dec, trim
 WEEK_MS = 7 * 86_400_000
 
 
-def batch_place(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def batch_place(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """POST batchOrders: up to 5, each with its own answer or refusal."""
     rows = _json_list(p, "batchOrders", 5)
     out: list[dict[str, Any]] = []
@@ -30,7 +30,7 @@ def batch_place(ex: Exchange, p: Params) -> list[dict[str, Any]]:
         try:
             out.append(
                 orders.place(
-                    ex, {k: v if isinstance(v, str) else msgspec.json.encode(v).decode() for k, v in row.items()}
+                    ex, acc, {k: v if isinstance(v, str) else msgspec.json.encode(v).decode() for k, v in row.items()}
                 )
             )
         except VenueError as e:
@@ -38,7 +38,7 @@ def batch_place(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     return out
 
 
-def batch_cancel(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def batch_cancel(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """DELETE batchOrders: up to 10 ids of one kind."""
     by_id = "orderIdList" in p
     out: list[dict[str, Any]] = []
@@ -46,7 +46,7 @@ def batch_cancel(ex: Exchange, p: Params) -> list[dict[str, Any]]:
         try:
             out.append(
                 orders.cancel(
-                    ex, {"symbol": need(p, "symbol"), "orderId" if by_id else "origClientOrderId": str(ident)}
+                    ex, acc, {"symbol": need(p, "symbol"), "orderId" if by_id else "origClientOrderId": str(ident)}
                 )
             )
         except VenueError as e:
@@ -64,12 +64,12 @@ def _json_list(p: Params, name: str, most: int) -> list[Any]:
     return rows
 
 
-def open_orders(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def open_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET openOrders of one symbol or all."""
     return [orders.view(ex, o, money=True) for m in one_or_all(ex, p)[0] for o in ex.open[m.spec.name].values()]
 
 
-def all_orders(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def all_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET allOrders: by orderId upward, or a time window, or the last ones."""
     names = {m.spec.name for m in one_or_all(ex, p)[0]}
     rows = sorted((o for o in ex.orders.values() if o.symbol in names), key=lambda o: o.id)
@@ -113,13 +113,13 @@ def trade_row(ex: Exchange, t: Execution) -> dict[str, Any]:
     }
 
 
-def user_trades(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def user_trades(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET userTrades: by fromId (not with times), orderId or a time window; oldest first."""
     m = ex.market(need(p, "symbol"))
     if p.get("fromId") and (p.get("startTime") or p.get("endTime")):
         raise VenueError(-1128, "Combination of optional parameters invalid.")
     limit, order_id = limit_of(p, 500, 1000), integer(p, "orderId", 0)
-    rows = [t for t in ex.account.executions if t.symbol == m.spec.name and order_id in (0, t.order_id)]
+    rows = [t for t in acc.executions if t.symbol == m.spec.name and order_id in (0, t.order_id)]
     low, high = _window(p)
     if p.get("fromId"):
         first = integer(p, "fromId", 0)
@@ -131,13 +131,13 @@ def user_trades(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     return [trade_row(ex, t) for t in rows[-limit:]]
 
 
-def income(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def income(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET income, oldest first."""
     low, high = integer(p, "startTime", 0), integer(p, "endTime", 1 << 62)
     limit, page = limit_of(p, 100, 1000), integer(p, "page", 1)
     rows = [
         r
-        for r in ex.account.income
+        for r in acc.income
         if low <= r.time_ms <= high and p.get("symbol", r.symbol) == r.symbol and p.get("incomeType", r.kind) == r.kind
     ]
     rows = rows[(page - 1) * limit : page * limit] if p.get("startTime") or p.get("page") else rows[-limit:]
@@ -156,8 +156,8 @@ def income(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     ]
 
 
-def _asset_row(ex: Exchange, asset: str) -> dict[str, Any]:
-    wallet = ex.account.wallet[asset]
+def _asset_row(ex: Exchange, acc: Account, asset: str) -> dict[str, Any]:
+    wallet = acc.wallet[asset]
     unrealised, held, working = ex.margins(asset)
     free = dec(max(wallet + unrealised - held - working, 0), E8)
     return {
@@ -177,15 +177,15 @@ def _asset_row(ex: Exchange, asset: str) -> dict[str, Any]:
     }
 
 
-def _listed(ex: Exchange, p: Params) -> list[str]:
+def _listed(ex: Exchange, acc: Account, p: Params) -> list[str]:
     """Symbols with a position or an open order, of the one asked for or all."""
     names = [m.spec.name for m in one_or_all(ex, p)[0]]
-    return [n for n in names if ex.open[n] or (n in ex.account.positions and ex.account.positions[n].qty)]
+    return [n for n in names if ex.open[n] or (n in acc.positions and acc.positions[n].qty)]
 
 
-def account(ex: Exchange, _p: Params) -> dict[str, Any]:
+def account(ex: Exchange, acc: Account, _p: Params) -> dict[str, Any]:
     """GET v3/account."""
-    assets = [_asset_row(ex, a) for a in sorted(ex.account.wallet)]
+    assets = [_asset_row(ex, acc, a) for a in sorted(acc.wallet)]
     usdt = next((a for a in assets if a["asset"] == "USDT"), assets[0])
     positions = [
         {
@@ -200,7 +200,7 @@ def account(ex: Exchange, _p: Params) -> dict[str, Any]:
             "maintMargin": r["maintMargin"],
             "updateTime": r["updateTime"],
         }
-        for r in position_risk(ex, {})
+        for r in position_risk(ex, acc, {})
     ]
     return {
         "totalInitialMargin": usdt["initialMargin"],
@@ -219,11 +219,11 @@ def account(ex: Exchange, _p: Params) -> dict[str, Any]:
     }
 
 
-def balance(ex: Exchange, _p: Params) -> list[dict[str, Any]]:
+def balance(ex: Exchange, acc: Account, _p: Params) -> list[dict[str, Any]]:
     """GET v3/balance."""
     out = []
-    for asset in sorted(ex.account.wallet):
-        row = _asset_row(ex, asset)
+    for asset in sorted(acc.wallet):
+        row = _asset_row(ex, acc, asset)
         out.append(
             {
                 "accountAlias": "aegis",
@@ -240,11 +240,11 @@ def balance(ex: Exchange, _p: Params) -> list[dict[str, Any]]:
     return out
 
 
-def position_risk(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def position_risk(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET v3/positionRisk."""
     out = []
-    for name in _listed(ex, p):
-        m, pos = ex.markets[name], ex.account.position(name)
+    for name in _listed(ex, acc, p):
+        m, pos = ex.markets[name], acc.position(name)
         s, mark = m.spec, m.mid()
         notional = s.notional_e8(mark, pos.qty)
         entry, margin = pos.entry_text(s), dec(abs(notional) // s.leverage, E8)
@@ -277,7 +277,7 @@ def position_risk(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     return out
 
 
-def account_config(_ex: Exchange, _p: Params) -> dict[str, Any]:
+def account_config(_ex: Exchange, acc: Account, _p: Params) -> dict[str, Any]:
     """GET accountConfig."""
     return {
         "feeTier": 0,
@@ -291,7 +291,7 @@ def account_config(_ex: Exchange, _p: Params) -> dict[str, Any]:
     }
 
 
-def symbol_config(ex: Exchange, p: Params) -> list[dict[str, Any]]:
+def symbol_config(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET symbolConfig."""
     return [
         {
@@ -305,7 +305,7 @@ def symbol_config(ex: Exchange, p: Params) -> list[dict[str, Any]]:
     ]
 
 
-def leverage_bracket(ex: Exchange, p: Params) -> Any:
+def leverage_bracket(ex: Exchange, acc: Account, p: Params) -> Any:
     """GET leverageBracket: one tier."""
     markets, one = one_or_all(ex, p)
     tier = {
@@ -320,30 +320,30 @@ def leverage_bracket(ex: Exchange, p: Params) -> Any:
     return rows[0] if one else rows
 
 
-def commission_rate(ex: Exchange, p: Params) -> dict[str, Any]:
+def commission_rate(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """GET commissionRate."""
     m = ex.market(need(p, "symbol"))
     return {
         "symbol": m.spec.name,
-        "makerCommissionRate": trim(ex.account.maker_ppm, 6),
-        "takerCommissionRate": trim(ex.account.taker_ppm, 6),
-        "rpiCommissionRate": trim(ex.account.maker_ppm, 6),
+        "makerCommissionRate": trim(acc.maker_ppm, 6),
+        "takerCommissionRate": trim(acc.taker_ppm, 6),
+        "rpiCommissionRate": trim(acc.maker_ppm, 6),
     }
 
 
-def listen_start(ex: Exchange, _p: Params) -> dict[str, Any]:
+def listen_start(ex: Exchange, acc: Account, _p: Params) -> dict[str, Any]:
     """POST listenKey: the living key extended, or a new one."""
     return {"listenKey": ex.start_listen_key()}
 
 
-def listen_ping(ex: Exchange, p: Params) -> dict[str, Any]:
+def listen_ping(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """PUT listenKey; -1125 when none lives."""
     if not ex.listen_key or p.get("listenKey", ex.listen_key) != ex.listen_key:
         raise VenueError(-1125, "This listenKey does not exist.")
     return {"listenKey": ex.start_listen_key()}
 
 
-def listen_stop(ex: Exchange, _p: Params) -> dict[str, Any]:
+def listen_stop(ex: Exchange, acc: Account, _p: Params) -> dict[str, Any]:
     """DELETE listenKey."""
     ex.end_listen_key(expired=False)
     return {}

@@ -17,7 +17,7 @@ from aegis.errors import VenueError
 from aegis.exchange import clock
 from aegis.exchange.capture import Capture, Line, depth_decoder, spec_of, trade_decoder
 from aegis.exchange.engine import Exchange
-from aegis.exchange.marketdata import Market, Trade
+from aegis.exchange.instrument import Market, Trade
 from aegis.exchange.matching import BUY, SELL, Fill, Order, Outcome
 from aegis.units import Num
 

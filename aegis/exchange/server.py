@@ -22,9 +22,10 @@ from aegis.exchange.auth import Gate, load_keys
 from aegis.exchange.capture import load
 from aegis.exchange.control import Control
 from aegis.exchange.engine import Exchange
+from aegis.exchange.limits import Limits
 from aegis.exchange.market import Flow, make_markets
 from aegis.exchange.replay import Replay
-from aegis.exchange.rest import Limits, Rest
+from aegis.exchange.rest import Rest
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, listing
 from aegis.exchange.wsapi import WsApi

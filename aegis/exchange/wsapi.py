@@ -13,32 +13,12 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from aegis.errors import VenueError
-from aegis.exchange import orders, private, public
 from aegis.exchange.auth import Gate, Key
 from aegis.exchange.engine import Exchange
+from aegis.exchange.limits import Limits
 from aegis.exchange.public import LIMITS
-from aegis.exchange.rest import KEY, NONE, SIGNED, Limits, Route, per_symbol
-
-METHODS = {
-    "ping": Route(lambda _ex, _p: {}, 1, NONE),
-    "time": Route(lambda ex, _p: {"serverTime": ex.clock()}, 1, NONE),
-    "order.place": Route(orders.place, 0, orders=1),
-    "order.modify": Route(orders.modify, 0, orders=1),
-    "order.cancel": Route(orders.cancel),
-    "order.status": Route(orders.query),
-    "account.balance": Route(private.balance, 5),
-    "v2/account.balance": Route(private.balance, 5),
-    "account.status": Route(private.account, 5),
-    "v2/account.status": Route(private.account, 5),
-    "account.position": Route(private.position_risk, 5),
-    "v2/account.position": Route(private.position_risk, 5),
-    "depth": Route(public.depth, 2, NONE),
-    "ticker.price": Route(public.ticker_price, per_symbol(1, 2), NONE),
-    "ticker.book": Route(public.book_ticker, per_symbol(2, 5), NONE),
-    "userDataStream.start": Route(private.listen_start, 1, KEY),
-    "userDataStream.ping": Route(private.listen_ping, 1, KEY),
-    "userDataStream.stop": Route(private.listen_stop, 1, KEY),
-}
+from aegis.exchange.route import NONE, SIGNED
+from aegis.exchange.routes import METHODS
 
 
 def text_of(value: Any) -> str:
@@ -150,16 +130,19 @@ class WsApi:
         weight = route.weight if isinstance(route.weight, int) else route.weight(p)
         if self.limits.charge(weight, now) > self.limits.weight_max:
             raise VenueError(-1003, "Too many requests.", 429)
+        if route.security == NONE:
+            return route.run(self.ex, p)
+        key = session.key
         if route.security == SIGNED:
-            if session.key is not None and "signature" not in p:
+            if key is not None and "signature" not in p:
                 self.gate.fresh(p, now)
             else:
-                p = self.gate.message(p, now)
-        elif route.security == KEY and session.key is None:
-            self.gate.key(p.get("apiKey"))
+                key, p = self.gate.key(p.get("apiKey")), self.gate.message(p, now)
+        elif key is None:
+            key = self.gate.key(p.get("apiKey"))
         if route.orders:
             self.limits.order(route.orders, now)
-        return route.run(self.ex, p)
+        return route.run(self.ex, self.ex.accounts[key.account], p)
 
     def session(self, session: Session, method: str, p: dict[str, str], now: int) -> dict[str, Any]:
         """session.logon / .status / .logout."""

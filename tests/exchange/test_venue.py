@@ -20,7 +20,7 @@ from exchange_client import Client, receive, running, until
 from aegis.errors import VenueError
 from aegis.exchange import orders
 from aegis.exchange.control import books
-from aegis.exchange.marketdata import Market
+from aegis.exchange.instrument import Market
 from aegis.exchange.matching import BUY, SELL, Book
 from aegis.exchange.server import Venue
 
@@ -76,9 +76,9 @@ def test_a_busy_account_keeps_its_books(seed: int) -> None:
         p = random_order(rng, rng.choice(list(ex.markets.values())))
         try:
             if rng.random() < 0.3 and (mine := [o for rows in ex.open.values() for o in rows.values()]):
-                orders.cancel(ex, {"symbol": (o := rng.choice(mine)).symbol, "orderId": str(o.id)})
+                orders.cancel(ex, ex.account, {"symbol": (o := rng.choice(mine)).symbol, "orderId": str(o.id)})
             else:
-                orders.place(ex, p)
+                orders.place(ex, ex.account, p)
         except VenueError as e:
             assert e.code in (-5021, -5022, -2022, -2025, -2019), e
     truth = books(ex)
@@ -104,7 +104,7 @@ def test_a_position_gone_takes_its_reduce_only_orders_along() -> None:
     told: list[str] = []
     ex.tell = told.append  # type: ignore[method-assign]
     base = {"symbol": "BTCUSDT", "quantity": "0.002"}
-    orders.place(ex, base | {"side": "BUY", "type": "MARKET"})
+    orders.place(ex, ex.account, base | {"side": "BUY", "type": "MARKET"})
     exit_at = {
         "type": "LIMIT",
         "timeInForce": "GTC",
@@ -112,8 +112,8 @@ def test_a_position_gone_takes_its_reduce_only_orders_along() -> None:
         "reduceOnly": "true",
         "newClientOrderId": "exit",
     }
-    orders.place(ex, base | {"side": "SELL"} | exit_at)
-    orders.place(ex, base | {"side": "SELL", "type": "MARKET"})
+    orders.place(ex, ex.account, base | {"side": "SELL"} | exit_at)
+    orders.place(ex, ex.account, base | {"side": "SELL", "type": "MARKET"})
     last = json.loads(told[-1])["o"]
     assert (last["c"], last["x"], last["X"], last["er"]) == ("exit", "EXPIRED", "EXPIRED", "4")
     assert ex.open["BTCUSDT"] == {}

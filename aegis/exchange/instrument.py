@@ -1,0 +1,133 @@
+"""One symbol's public state: its book as others see it, its trades, candles, marks and depth feeds.
+
+Problem: matching, prices, streams and public queries all look at the same symbol, and each must find the same numbers.
+What must stay true: prices are ints at the spec's `px_exp`, except mark and index, which are ints of 1e-8 because the
+venue shows them with eight places; nothing here publishes anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aegis.exchange.matching import BUY, SELL
+from aegis.exchange.symbols import Spec
+
+INTERVALS_MS = {"depth": 250, "depth@250ms": 250, "depth@100ms": 100, "depth@500ms": 500, "depth@0ms": 0}
+MINUTE_MS = 60_000
+FUNDING_MS = 8 * 3600 * 1000
+CANDLE_MS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
+
+
+class BookView(Protocol):
+    """What this module needs of a book, matched or replayed."""
+
+    touched: set[tuple[int, int]]
+
+    def best(self, side: int) -> tuple[int, int]: ...
+    def level(self, side: int, px: int) -> int: ...
+    def top(self, side: int, count: int) -> list[tuple[int, int]]: ...
+
+
+@dataclass(slots=True)
+class Candle:
+    """One minute; volumes in integer units, `quote` the sum of price times quantity."""
+
+    open_ms: int
+    first: int
+    last: int
+    o: int
+    h: int
+    l: int  # noqa: E741 - the venue's own letter
+    c: int
+    v: int = 0
+    n: int = 0
+    quote: int = 0
+    taker_v: int = 0
+    taker_quote: int = 0
+
+    def add(self, px: int, qty: int, trade_id: int, buyer_taker: bool) -> None:
+        """Book one trade."""
+        self.h, self.l, self.c, self.last = max(self.h, px), min(self.l, px), px, trade_id
+        self.v, self.n, self.quote = self.v + qty, self.n + 1, self.quote + px * qty
+        if buyer_taker:
+            self.taker_v, self.taker_quote = self.taker_v + qty, self.taker_quote + px * qty
+
+    def merge(self, other: Candle) -> None:
+        """Append a later candle."""
+        self.h, self.l, self.c, self.last = max(self.h, other.h), min(self.l, other.l), other.c, other.last
+        self.v, self.n, self.quote = self.v + other.v, self.n + other.n, self.quote + other.quote
+        self.taker_v, self.taker_quote = self.taker_v + other.taker_v, self.taker_quote + other.taker_quote
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A market trade; `buyer_maker` means the aggressor sold. `first`/`last` span trade ids of an aggregate."""
+
+    id: int
+    px: int
+    qty: int
+    time_ms: int
+    buyer_maker: bool
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(slots=True)
+class DepthFeed:
+    """Pending diff of one (symbol, interval)."""
+
+    prev_u: int
+    first_u: int = 0
+    pending: set[tuple[int, int]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Market:
+    """One symbol's public state; `lower` is its name in stream names."""
+
+    spec: Spec
+    book: BookView
+    last_u: int
+    next_trade: int
+    next_agg: int
+    lower: str = ""
+    last_px: int = 0
+    mark_e8: int = 0
+    index_e8: int = 0
+    best: tuple[int, int, int, int] = (0, 0, 0, 0)
+    rate_e8: int = 10_000
+    interval_ms: int = FUNDING_MS
+    time_ms: int = 0
+    trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
+    aggs: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
+    candles: deque[Candle] = field(default_factory=lambda: deque(maxlen=1500))
+    feeds: dict[str, DepthFeed] = field(default_factory=dict)
+    news: bool = False
+
+    def __post_init__(self) -> None:
+        self.lower = self.spec.name.lower()
+
+    def mid(self) -> int:
+        """Middle of the best prices, rounded down; the last price when a side is empty."""
+        bid, ask = self.book.best(BUY)[0], self.book.best(SELL)[0]
+        return (bid + ask) // 2 if bid and ask else self.last_px or self.spec.start_px
+
+
+def next_funding_ms(now_ms: int) -> int:
+    """The next 8 h boundary after `now_ms`."""
+    return (now_ms // FUNDING_MS + 1) * FUNDING_MS
+
+
+def gather(m: Market, interval: str, count: int) -> list[Candle]:
+    """The last `count` candles of an interval, oldest first, merged from minutes."""
+    step = CANDLE_MS[interval] * MINUTE_MS
+    out: list[Candle] = []
+    for c in m.candles:
+        start = c.open_ms // step * step
+        if out and out[-1].open_ms == start:
+            out[-1].merge(c)
+        else:
+            out.append(Candle(start, c.first, c.last, c.o, c.h, c.l, c.c, c.v, c.n, c.quote, c.taker_v, c.taker_quote))
+    return out[-count:]
