@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from aegis.cli import score
 from aegis.cli.settings import Commands, command, settings
 from aegis.config import check_live
 
@@ -26,6 +27,7 @@ def add(commands: Commands) -> None:
     p.add_argument("--replay", metavar="FILE", help="stream a capture instead of a synthetic market")
     p.add_argument("--speed", help="pace of the replay: 1, a factor, or max")
     p.add_argument("--bands", action="store_true", help="a price band of its own for every symbol")
+    score.add(p.add_subparsers(dest="verb", metavar="score", required=False))
     for name, text in (
         ("feed", "sockets to shared memory"),
         ("brain", "strategy, limits, orders"),
