@@ -24,7 +24,7 @@ ANSWER_S = 12.0
 CONNECT_S = 40.0
 SETTLE_S = 20.0
 NOTICE_S = 30.0
-LOOK_S = 0.05
+LOOK_S, LOOK_S_MAX = 0.05, 1.0  # a client that asks the venue for every answer must not run into its limits
 BTC = "BTCUSDT"
 FAR = Decimal("0.975")
 
@@ -151,7 +151,7 @@ class Scene:
     async def until(self, look: Callable[[], Awaitable[Any]], limit_s: float, what: str) -> Any:
         """First truthy value of `look`; what it raises counts as not yet. Failed after `limit_s` s."""
         loop = asyncio.get_running_loop()
-        end, last = loop.time() + limit_s, ""
+        end, last, pause = loop.time() + limit_s, "", LOOK_S
         while True:
             try:
                 seen = await look()
@@ -161,7 +161,8 @@ class Scene:
                 last = f" ({e})"
             if loop.time() > end:
                 raise Failed(f"not within {limit_s:g} s: {what}{last}")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.3, LOOK_S_MAX)
 
     async def holds(self, look: Callable[[], Awaitable[Any]], for_s: float, what: str) -> None:
         """`look` must stay truthy for `for_s` s."""

@@ -192,7 +192,7 @@ class Client:
         """Whether the process is gone."""
         return self._process.returncode is not None
 
-    async def end(self, patience_s: float = 6.0) -> None:
+    async def end(self, patience_s: float = 10.0) -> None:
         """Ask it to stop by closing its input and SIGTERM; what then still lives of its session is killed."""
         if self._process.stdin is not None:
             self._process.stdin.close()

@@ -30,7 +30,7 @@ from aegis.exchange.score.hand import Hand
 
 READY_S = 20.0
 CONTROL_S = 15.0
-OPTIONS: dict[str, object] = {"symbols": 6, "wallet": 50_000, "events-per-s": 120}
+OPTIONS: dict[str, object] = {"symbols": 6, "wallet": 50_000, "events-per-s": 120, "weight": 6000}
 
 
 class VenueFault(AegisError):
