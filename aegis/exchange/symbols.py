@@ -91,6 +91,12 @@ class Spec:
         """Quantity text, padded to the lot's places."""
         return dec(value, self.qty_exp)
 
+    def value_e8(self, mark_e8: int, qty: int) -> int:
+        """Signed worth of a quantity at a price of 1e-8 units, in 1e-8 quote units, rounded half away from zero."""
+        unit = int(10**self.qty_exp)
+        worth = (2 * mark_e8 * abs(qty) + unit) // (2 * unit)
+        return worth if qty >= 0 else -worth
+
     def notional_e8(self, px: int, qty: int) -> int:
         """Price times quantity in 1e-8 quote units, exact."""
         return px * qty * int(10 ** (E8 - self.px_exp - self.qty_exp))
