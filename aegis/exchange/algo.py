@@ -138,9 +138,9 @@ class Algo:
         if a.price_protect and far_apart(m):
             return False
         if a.kind != "TRAILING_STOP_MARKET":
-            return due(a.kind, a.side, at, m.spec.to_e8(a.trigger_px))
+            return due(a.kind, a.side, at, m.spec.px_e8(a.trigger_px))
         if not a.active:
-            reached = at <= m.spec.to_e8(a.activate_px) if a.side == BUY else at >= m.spec.to_e8(a.activate_px)
+            reached = at <= m.spec.px_e8(a.activate_px) if a.side == BUY else at >= m.spec.px_e8(a.activate_px)
             if not reached:
                 return False
             a.active, a.extreme_e8 = True, at
@@ -219,7 +219,7 @@ class Algo:
 
 def reference_e8(m: Market, a: AlgoOrder) -> int:
     """The price an algo order watches, 1e-8; 0 before the first trade."""
-    return m.mark() if a.working_type == "MARK_PRICE" else m.spec.to_e8(m.last_px or m.mid())
+    return m.mark() if a.working_type == "MARK_PRICE" else m.spec.px_e8(m.last_px or m.mid())
 
 
 def due(kind: str, side: int, at_e8: int, trigger_e8: int) -> bool:
@@ -230,7 +230,7 @@ def due(kind: str, side: int, at_e8: int, trigger_e8: int) -> bool:
 
 def far_apart(m: Market) -> bool:
     """Do mark and last price differ by more than the symbol's trigger protection?"""
-    last = m.spec.to_e8(m.last_px or m.mid())
+    last = m.spec.px_e8(m.last_px or m.mid())
     return abs(last - m.mark()) * 1_000_000 > m.mark() * m.spec.trigger_protect_ppm
 
 
@@ -254,10 +254,10 @@ def check(ex: Exchange, acc: Account, m: Market, a: AlgoOrder) -> None:
         raise VenueError(-4045, "Reach max stop order limit.")
     at = reference_e8(m, a)
     if a.kind == "TRAILING_STOP_MARKET":
-        wrong = a.activate_px and (spec.to_e8(a.activate_px) - at) * a.side >= 0
+        wrong = a.activate_px and (spec.px_e8(a.activate_px) - at) * a.side >= 0
         if wrong:
             raise VenueError(-2021, "Order would immediately trigger.")
-    elif due(a.kind, a.side, at, spec.to_e8(a.trigger_px)):
+    elif due(a.kind, a.side, at, spec.px_e8(a.trigger_px)):
         raise VenueError(-2021, "Order would immediately trigger.")
     if a.close_position:
         _one_close_all(ex, acc, a)

@@ -16,6 +16,7 @@ from aegis.errors import VenueError
 from aegis.exchange import events
 from aegis.exchange.account import Account, Execution, Traded
 from aegis.exchange.faults import Faults
+from aegis.exchange.filters import take_bound
 from aegis.exchange.house import House
 from aegis.exchange.instrument import Market
 from aegis.exchange.margin import closes
@@ -154,7 +155,8 @@ class Exchange:
             VenueError: -5021, -5022 (nothing happened then).
         """
         m, acc = self.markets[o.symbol], self.by_number[o.owner]
-        out = m.book.submit(o, self.take_bound(m, o))  # type: ignore[attr-defined]
+        bound = take_bound(m.spec, o.side, m.mark()) if o.kind == "MARKET" else 0
+        out = m.book.submit(o, bound)  # type: ignore[attr-defined]
         o.time_ms = o.update_ms = self.clock()
         self.file(acc, o)
         if o.is_open:
@@ -165,14 +167,6 @@ class Exchange:
     def file(acc: Account, o: Order) -> None:
         """Let queries find an order."""
         acc.orders[o.symbol, o.id] = acc.by_client[o.symbol, o.client_id] = o
-
-    @staticmethod
-    def take_bound(m: Market, o: Order) -> int:
-        """Worst price a MARKET order may take, in price units; 0 for others."""
-        if o.kind != "MARKET":
-            return 0
-        unit = int(10 ** (E8 - m.spec.px_exp))
-        return (m.mark() + o.side * (m.mark() * m.spec.take_bound_ppm // 1_000_000)) // unit
 
     def agent(self, m: Market, o: Order, bound: int = 0) -> None:
         """Run a background order through the book."""

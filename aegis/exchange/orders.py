@@ -18,7 +18,7 @@ from aegis.exchange.instrument import Market
 from aegis.exchange.matching import BUY, SELL, Order
 from aegis.exchange.order_views import side_text, view
 from aegis.exchange.params import Params, choice, client_id, flag, integer, need, unneeded
-from aegis.exchange.symbols import E8, Spec
+from aegis.exchange.symbols import Spec
 
 TIFS = ("GTC", "IOC", "FOK", "GTX", "GTD", "RPI")
 STPS = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
@@ -128,30 +128,21 @@ def admit(ex: Exchange, acc: Account, m: Market, o: Order) -> None:
     if not market:
         filters.check_price(spec, o.side, o.px, m.mark())
     closing = margin.closes(o)
-    if not closing:
-        filters.check_notional(spec, m.mark() // int(10 ** (E8 - spec.px_exp)) if market else o.px, o.qty)
+    if market and not closing:
+        filters.check_market_notional(spec, m.mark(), o.qty)
+    elif not closing:
+        filters.check_notional(spec, o.px, o.qty)
     before = acc.by_client.get((spec.name, o.client_id))
     if before is not None and before.is_open:
         raise VenueError(-4116, "ClientOrderId is duplicated.")
     if len(acc.open[spec.name]) >= spec.max_orders:
         raise VenueError(-2025, "Reach max open order limit.")
     if market:
-        counterparty(m, o.side)
+        filters.check_counterparty(spec, o.side, m.book.best(-o.side)[0], m.mark())
     if closing:
         covered(acc, spec, o)
         return
     affordable(ex, acc, m, o)
-
-
-def counterparty(m: Market, side: int) -> None:
-    """-4131 when the best price a MARKET order would meet breaks PERCENT_PRICE."""
-    spec = m.spec
-    best = m.book.best(-side)[0] * int(10 ** (E8 - spec.px_exp))
-    high, low = m.mark() * spec.multiplier_up, m.mark() * spec.multiplier_down
-    if best and not low <= best * 10**4 <= high:
-        raise VenueError(
-            -4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit."
-        )
 
 
 def covered(acc: Account, spec: Spec, o: Order) -> None:
