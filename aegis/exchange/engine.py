@@ -21,6 +21,7 @@ from aegis.exchange.faults import Faults
 from aegis.exchange.instrument import Market, next_funding_ms
 from aegis.exchange.marketdata import MarketData
 from aegis.exchange.matching import AGENT, BUY, USER, Fill, Order, Outcome
+from aegis.exchange.prices import Prices
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, trim
 
@@ -51,6 +52,7 @@ class Exchange:
         self.accounts = {"main": account}
         start = clock() * 1000
         self.md = MarketData(markets, hub, start)
+        self.prices = Prices(markets)
         self.next_order, self.next_agent = start, 1
         self.orders: dict[tuple[str, int], Order] = {}
         self.by_client: dict[tuple[str, str], Order] = {}
@@ -274,6 +276,7 @@ class Exchange:
         if now >= self.funding_at:
             self.funding_at = next_funding_ms(now)
             self.fund(None)
+        self.prices.advance(now)
         if self.prints:
             self.md.tick(now)
 
