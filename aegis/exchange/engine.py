@@ -22,6 +22,7 @@ from aegis.exchange.instrument import Market
 from aegis.exchange.margin import closes
 from aegis.exchange.marketdata import MarketData
 from aegis.exchange.matching import AGENT, Fill, Order, Outcome
+from aegis.exchange.prices import Prices
 from aegis.exchange.rules import Rules
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, Spec, trim
@@ -75,6 +76,7 @@ class Exchange:
         self.house = House(dict.fromkeys(set(self.quotes.values()), INSURANCE_E8))
         start = clock() * 1000
         self.md = MarketData(markets, hub, start)
+        self.prices = Prices(markets)
         self.next_order, self.next_agent = start, 1
         self.faults = Faults()
         self.prints = True
