@@ -16,7 +16,8 @@ from aegis.exchange.symbols import Spec
 
 INTERVALS_MS = {"depth": 250, "depth@250ms": 250, "depth@100ms": 100, "depth@500ms": 500, "depth@0ms": 0}
 MINUTE_MS = 60_000
-FUNDING_MS = 8 * 3600 * 1000
+HOUR_MS = 3_600_000
+FUNDING_MS = 8 * HOUR_MS
 CANDLE_MS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
 
 
@@ -85,7 +86,13 @@ class DepthFeed:
 
 @dataclass(slots=True)
 class Market:
-    """One symbol's public state; `lower` is its name in stream names."""
+    """
+    One symbol's public state.
+
+    Attributes:
+        lower: its name in stream names.
+        rate_e8: funding rate as of now, interval_ms: time between settlements (0: a dated contract has none).
+    """
 
     spec: Spec
     book: BookView
@@ -98,7 +105,7 @@ class Market:
     index_e8: int = 0
     best: tuple[int, int, int, int] = (0, 0, 0, 0)
     rate_e8: int = 10_000
-    interval_ms: int = FUNDING_MS
+    interval_ms: int = 0
     time_ms: int = 0
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
     aggs: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
@@ -108,11 +115,24 @@ class Market:
 
     def __post_init__(self) -> None:
         self.lower = self.spec.name.lower()
+        self.interval_ms = self.spec.funding_h * HOUR_MS
 
     def mid(self) -> int:
         """Middle of the best prices, rounded down; the last price when a side is empty."""
         bid, ask = self.book.best(BUY)[0], self.book.best(SELL)[0]
         return (bid + ask) // 2 if bid and ask else self.last_px or self.spec.start_px
+
+    def mark(self) -> int:
+        """Mark price in 1e-8, never 0: the middle of the book until the first mark is made."""
+        return self.mark_e8 or self.spec.px_e8(self.mid())
+
+    def index(self) -> int:
+        """Index price in 1e-8, never 0."""
+        return self.index_e8 or self.spec.px_e8(self.mid())
+
+    def next_funding_ms(self, now_ms: int) -> int:
+        """The next settlement after `now_ms`; 0 when the contract has none."""
+        return (now_ms // self.interval_ms + 1) * self.interval_ms if self.interval_ms else 0
 
 
 def next_funding_ms(now_ms: int) -> int:

@@ -115,9 +115,11 @@ def admit(ex: Exchange, acc: Account, m: Market, f: dict[str, Any]) -> None:
     market = f["kind"] == "MARKET"
     filters.check_quantity(spec, qty, market)
     if not market:
-        filters.check_price(spec, side, px, m.mid())
-    if not f["reduce_only"]:
-        filters.check_notional(spec, m.mid() if market else px, qty)
+        filters.check_price(spec, side, px, m.mark())
+    if not f["reduce_only"] and market:
+        filters.check_market_notional(spec, m.mark(), qty)
+    elif not f["reduce_only"]:
+        filters.check_notional(spec, px, qty)
     before = ex.by_client.get((spec.name, f["client_id"]))
     if before is not None and before.is_open:
         raise VenueError(-4116, "ClientOrderId is duplicated.")
@@ -239,7 +241,7 @@ def modify(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
         raise VenueError(-1117, "Invalid side.")
     if "reduceOnly" in p and flag(p, "reduceOnly") and not o.reduce_only:
         raise VenueError(-5047, "Original order is not reduce only.")
-    filters.check_price(spec, o.side, px, ex.markets[o.symbol].mid())
+    filters.check_price(spec, o.side, px, ex.markets[o.symbol].mark())
     filters.check_quantity(spec, qty, False)
     if not o.reduce_only:
         filters.check_notional(spec, px, qty)

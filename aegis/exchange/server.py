@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 chooses one")
     p.add_argument("--seed", type=int, default=1, help="seed of the synthetic flow")
     p.add_argument("--symbols", type=int, default=6, help="how many symbols to list")
-    p.add_argument("--bands", action="store_true", help="every symbol in a price band of its own (always beyond 20)")
+    p.add_argument("--bands", action="store_true", help="every symbol in a price band of its own")
     p.add_argument("--keys", default="", help="JSON file with api_key, secret and/or ed25519_pem")
     p.add_argument("--replay", default="", help="stream this capture instead of the synthetic flow")
     p.add_argument("--speed", default="1", help="replay pace: 1, a factor, or max")
