@@ -14,7 +14,6 @@ from typing import Protocol
 from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.symbols import Spec
 
-INTERVALS_MS = {"depth": 250, "depth@250ms": 250, "depth@100ms": 100, "depth@500ms": 500, "depth@0ms": 0}
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 FUNDING_MS = 8 * HOUR_MS
@@ -135,7 +134,6 @@ class Market:
     premium_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
     settled: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=1000))
     feeds: dict[str, DepthFeed] = field(default_factory=dict)
-    news: bool = False
 
     def __post_init__(self) -> None:
         self.lower = self.spec.name.lower()
@@ -169,13 +167,21 @@ def next_funding_ms(now_ms: int) -> int:
 
 
 def gather(m: Market, interval: str, count: int) -> list[Candle]:
-    """The last `count` candles of an interval, oldest first, merged from minutes."""
+    """The last `count` candles of an interval, oldest first, merged from minutes; costs what it merges."""
     step = CANDLE_MS[interval] * MINUTE_MS
-    out: list[Candle] = []
-    for c in m.candles:
-        start = c.open_ms // step * step
-        if out and out[-1].open_ms == start:
-            out[-1].merge(c)
+    runs: list[list[Candle]] = []
+    for c in reversed(m.candles):
+        if runs and runs[-1][0].open_ms // step == c.open_ms // step:
+            runs[-1].append(c)
+        elif len(runs) == count:
+            break
         else:
-            out.append(Candle(start, c.first, c.last, c.o, c.h, c.l, c.c, c.v, c.n, c.quote, c.taker_v, c.taker_quote))
-    return out[-count:]
+            runs.append([c])
+    out: list[Candle] = []
+    for run in reversed(runs):
+        c = run[-1]
+        start = c.open_ms // step * step
+        out.append(Candle(start, c.first, c.last, c.o, c.h, c.l, c.c, c.v, c.n, c.quote, c.taker_v, c.taker_quote))
+        for later in reversed(run[:-1]):
+            out[-1].merge(later)
+    return out
