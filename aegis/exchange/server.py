@@ -18,11 +18,11 @@ from aiohttp import web
 
 from aegis.exchange import clock
 from aegis.exchange.account import Account
-from aegis.exchange.auth import Gate, load_keys
+from aegis.exchange.auth import ENCODINGS, Gate, load_keys
 from aegis.exchange.capture import load
 from aegis.exchange.control import Control
 from aegis.exchange.engine import Exchange
-from aegis.exchange.limits import Limits
+from aegis.exchange.limits import Limits, add_options, quota_of
 from aegis.exchange.market import Flow, make_markets
 from aegis.exchange.replay import Replay
 from aegis.exchange.rest import Rest
@@ -59,7 +59,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--lifetime-s", dest="lifetime_s", type=float, default=86400.0, help="forced disconnect of websockets"
     )
-    p.add_argument("--weight", type=int, default=2400, help="REQUEST_WEIGHT per minute")
+    p.add_argument("--weight", type=int, default=2400, help="REQUEST_WEIGHT per minute; 0 off")
+    p.add_argument(
+        "--ws-encoding",
+        dest="ws_encoding",
+        choices=ENCODINGS,
+        default="either",
+        help="text a WebSocket API message signs where raw and percent-encoded differ",
+    )
+    add_options(p)
     p.add_argument("--json", action="store_true", help="machine-readable output (the ready line always is)")
     return p
 
@@ -82,7 +90,7 @@ class Venue:
         self.flow = None if self.replay else Flow(self.ex, int(o.seed), int(o.events_per_s))
         if self.replay:
             self.replay.attach(self.ex)
-        gate, limits = Gate(load_keys(o.keys)), Limits(int(o.weight))
+        gate, limits = Gate(load_keys(o.keys), str(o.ws_encoding)), Limits(quota_of(o))
         self.rest, self.api = Rest(self.ex, gate, limits), WsApi(self.ex, gate, limits, float(o.lifetime_s))
         self.control = Control(self.ex, self.api, self.state, self.start_replay)
 
@@ -129,6 +137,7 @@ class Venue:
         app.router.add_route("*", "/aegis/{name:.*}", self.control.serve)
         app.router.add_get("/ws-fapi/v1", self.api.serve)
         app.router.add_route("*", "/fapi/{name:.*}", self.rest.serve)
+        app.router.add_route("*", "/futures/{name:.*}", self.rest.serve)
         app.router.add_get("/{name:.*}", self.hub.serve)
         return app
 
