@@ -10,7 +10,8 @@ from typing import Any
 
 from aegis.exchange import margin
 from aegis.exchange.account import BOTH, LONG, SHORT, Account
-from aegis.exchange.brackets import cap_e8, maintenance_e8, rows as tier_rows
+from aegis.exchange.brackets import cap_e8, maintenance_e8
+from aegis.exchange.brackets import rows as tier_rows
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import Market
 from aegis.exchange.params import Params, need

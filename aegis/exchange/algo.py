@@ -271,4 +271,3 @@ def _one_close_all(ex: Exchange, acc: Account, a: AlgoOrder) -> None:
                 -4130,
                 "An open stop or take profit order with GTE and closePosition in the direction is existing.",
             )
-

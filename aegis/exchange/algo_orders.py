@@ -23,7 +23,8 @@ DEFAULT_LIMIT, LIMIT_MAX = 500, 1000
 
 def _prices(m: Market, p: Params, kind: str) -> dict[str, Any]:
     """Price, trigger and trail of an order by its kind."""
-    spec, out = m.spec, {"px": 0, "trigger_px": 0, "activate_px": 0, "rate": 0, "price_match": "NONE"}
+    spec = m.spec
+    out: dict[str, Any] = {"px": 0, "trigger_px": 0, "activate_px": 0, "rate": 0, "price_match": "NONE"}
     if kind == "TRAILING_STOP_MARKET":
         rate = filters.number(need(p, "callbackRate"), "callbackRate", 2)
         if not RATE_MIN <= rate <= RATE_MAX:

@@ -18,12 +18,10 @@ from aegis.exchange.matching import BUY, Fill, Order, Outcome
 
 
 class Clockwork:
-    """Timers of one venue; `due` holds each symbol's next funding time."""
+    """Timers of one venue."""
 
     def __init__(self, ex: Exchange) -> None:
         self.ex = ex
-        now = ex.clock()
-        self.due = {name: m.next_funding_ms(now) for name, m in ex.markets.items()}
 
     def tick(self) -> None:
         """Everything whose time has come."""
@@ -35,11 +33,6 @@ class Clockwork:
             for rows in acc.open.values():
                 for o in [o for o in rows.values() if o.gtd_ms and o.gtd_ms <= now]:
                     self.ex.finish(o, "EXPIRED", 6)
-        for name, at in self.due.items():
-            if at and now >= at:
-                m = self.ex.markets[name]
-                self.due[name] = m.next_funding_ms(now)
-                self.fund(m, m.rate_e8)
 
     def _deadlines(self, acc: Account, mono: int) -> None:
         for symbol in [s for s, (at, _) in acc.deadlines.items() if at <= mono]:
@@ -67,13 +60,13 @@ class Clockwork:
         acc.listen_key = ""
 
     # money ------------------------------------------------------------------
-    def fund(self, m: Market, rate_e8: int) -> None:
-        """Settle one symbol's funding at a rate; the street is the other side."""
+    def fund(self, m: Market, rate_e8: int, mark_e8: int) -> None:
+        """Settle one symbol's funding at a rate and mark (1e-8); the street is the other side."""
         ex, now, spec = self.ex, self.ex.clock(), m.spec
         paid = 0
         for acc in ex.accounts.values():
             for side, pos in acc.held(spec.name):
-                amount = acc.pay_funding(spec, pos, m.mark(), rate_e8, now)
+                amount = acc.pay_funding(spec, pos, mark_e8, rate_e8, now)
                 paid += amount
                 if amount:
                     rows = [(m, side)] if pos.isolated_e8 else []
@@ -108,9 +101,9 @@ class Clockwork:
             },
         )
         ex.file(acc, o)
-        return self.fill_by_hand(acc, m, o, px, silent)
+        return self.fill_by_hand(m, o, px, silent)
 
-    def fill_by_hand(self, acc: Account, m: Market, o: Order, px: int, silent: bool) -> Execution:
+    def fill_by_hand(self, m: Market, o: Order, px: int, silent: bool) -> Execution:
         """Execute what is left of an order against the street, outside the book."""
         ex, now, left = self.ex, self.ex.clock(), o.left
         before = {o.id: (o.filled, o.cost)}

@@ -10,7 +10,7 @@ once for each side, before any event about it leaves; ids grow, also over restar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aegis.errors import VenueError
 from aegis.exchange import events
@@ -26,6 +26,11 @@ from aegis.exchange.prices import Prices
 from aegis.exchange.rules import Rules
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, Spec, trim
+
+if TYPE_CHECKING:
+    from aegis.exchange.algo import Algo
+    from aegis.exchange.clockwork import Clockwork
+    from aegis.exchange.liquidation import Liquidation
 
 WIDE_SYMBOL = "ETHUSDT"  # its order ids exceed 2**53, as seen on the wire
 WIDE_BASE = 8_000_000_000_000_000_000
@@ -53,6 +58,7 @@ class Exchange:
     Attributes:
         street: the other side of every trade with somebody who is no user.
         on_fill: called after every settled execution of a user with (market, accounts concerned).
+        margin_moves: changes of isolated margin by hand: (account, symbol, side, amount 1e-8, ms).
         prints: false in a replay: then no market frame is the venue's own.
     """
 
@@ -80,6 +86,10 @@ class Exchange:
         self.next_order, self.next_agent = start, 1
         self.faults = Faults()
         self.prints = True
+        self.margin_moves: list[tuple[int, str, str, int, int]] = []
+        self.clockwork: Clockwork
+        self.algo: Algo
+        self.liquidation: Liquidation
         self.on_fill: Callable[[Market, list[Account]], None] = lambda _m, _accounts: None
         hub.key_known = self.listen_keys.__contains__
 
@@ -193,9 +203,7 @@ class Exchange:
         self.md.changed(m, now)
         self.tell_all(m, out, new, done, now)
 
-    def book(
-        self, m: Market, f: Fill, tid: int, progress: dict[int, tuple[int, int]], now: int
-    ) -> list[Done]:
+    def book(self, m: Market, f: Fill, tid: int, progress: dict[int, tuple[int, int]], now: int) -> list[Done]:
         """Book both sides of one execution; returns what users are to be told."""
         spec, done = m.spec, []
         sides = ((f.maker, -f.side, True), (f.taker, f.side, False))
@@ -230,8 +238,10 @@ class Exchange:
                     out[o.id] = (filled - f.qty, cost - f.px * f.qty)
         return out
 
-    def tell_all(self, m: Market, out: Outcome, new: Order | None, done: list[Done], now: int) -> None:
-        """User events of one submission, account by account, the taker's first."""
+    def tell_all(
+        self, m: Market, out: Outcome, new: Order | None, done: list[Done], now: int, *, how: str = "TRADE"
+    ) -> None:
+        """User events of one submission: notices first, then accounts, then fills (`how` is their execution type)."""
         for o, ex, _ in done:
             self.tell(self.by_number[o.owner], events.trade_lite(m.spec, o, ex, now))
         if new is not None:
@@ -244,7 +254,7 @@ class Exchange:
             assets = {ex.asset for o, ex, _ in done if o.owner == acc.number} | {m.spec.quote}
             self.tell_account(acc, "ORDER", [(m, side) for side in sides], dict.fromkeys(assets, 0))
         for o, ex, state in done:
-            self.report(o, "TRADE", ex=ex, progress=state)
+            self.report(o, how, ex=ex, progress=state)
         if new is not None and not new.is_open:
             self.by_number[new.owner].open[new.symbol].pop(new.id, None)
             if new.status != "FILLED":
@@ -260,7 +270,9 @@ class Exchange:
     ) -> None:
         """Send ACCOUNT_UPDATE: positions by (market, side), per asset the change besides profit and fees."""
         if acc.listen_key:
-            text = events.account_update(acc, rows, reason, self.clock(), changes=changes, quotes=self.quotes, about=about)
+            text = events.account_update(
+                acc, rows, reason, self.clock(), changes=changes, quotes=self.quotes, about=about
+            )
             self.tell(acc, text)
 
     def finish(self, o: Order, status: str, reason: int = 0, booked: bool = False) -> None:

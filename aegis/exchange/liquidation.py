@@ -144,7 +144,6 @@ class Liquidation:
         if o.left:
             self._take_over(v, o, px, adl)
         self._fee(v, o)
-        ex.md.liquidated(m, o, ex.clock())
         return o
 
     def _order(self, acc: Account, m: Market, side: str, terms: tuple[int, int, int], prefix: str) -> Order:
@@ -186,7 +185,7 @@ class Liquidation:
                 x.take(px, qty)
         tid, m.next_trade = m.next_trade, m.next_trade + 1
         done = ex.book(m, Fill(other, o, o.side, px, qty), tid, before, now)
-        ex.tell_all(m, Outcome(), other, done, now)
+        ex.tell_all(m, Outcome(), other, done, now, how="CALCULATED")
 
     def _fee(self, v: Victim, o: Order) -> None:
         """The fund's fee on what was closed, as far as the margin reaches."""

@@ -9,7 +9,7 @@ from aegis.exchange.events import average, side_text
 from aegis.exchange.matching import Order
 from aegis.exchange.symbols import dec
 
-__all__ = ["side_text", "view", "amendment_row"]
+__all__ = ["amendment_row", "side_text", "view"]
 
 
 def view(ex: Exchange, o: Order, money: bool = False) -> dict[str, Any]:

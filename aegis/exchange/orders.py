@@ -156,9 +156,7 @@ def covered(acc: Account, spec: Spec, o: Order) -> None:
         if w.position_side == o.position_side and w is not o and margin.closes(w)
     )
     if working and o.qty + working > abs(held):
-        raise VenueError(
-            -4118, "ReduceOnly Order Failed. Please check your existing position and open orders"
-        )
+        raise VenueError(-4118, "ReduceOnly Order Failed. Please check your existing position and open orders")
 
 
 def affordable(ex: Exchange, acc: Account, m: Market, o: Order) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aegis.exchange.orders import Params
+from aegis.exchange.params import Params
 
 NONE, KEY, SIGNED = 0, 1, 2
 Weight = int | Callable[[Params], int]

@@ -18,14 +18,15 @@ from aiohttp import web
 
 from aegis.exchange import clock
 from aegis.exchange.account import Account
+from aegis.exchange.assembly import make_exchange, tick
 from aegis.exchange.auth import ENCODINGS, Gate, load_keys
 from aegis.exchange.capture import load
 from aegis.exchange.control import Control
-from aegis.exchange.engine import Exchange
 from aegis.exchange.limits import Limits, add_options, quota_of
 from aegis.exchange.market import Flow, make_markets
 from aegis.exchange.replay import Replay
 from aegis.exchange.rest import Rest
+from aegis.exchange.rules import Rules
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, listing
 from aegis.exchange.wsapi import WsApi
@@ -85,8 +86,8 @@ class Venue:
         wallet = Num.parse(str(o.wallet)).at(E8)
         quotes = {m.spec.quote for m in markets.values()} | {"USDT"}
         account = Account(dict.fromkeys(sorted(quotes), wallet), int(o.maker_ppm), int(o.taker_ppm), base)
-        self.ex = Exchange(markets, account, self.hub, clock.now_ms)
-        self.ex.listen_s = float(o.listen_key_s)
+        rules = Rules(listen_key_s=float(o.listen_key_s))
+        self.ex = make_exchange(markets, [account], self.hub, clock.now_ms, rules)
         self.flow = None if self.replay else Flow(self.ex, int(o.seed), int(o.events_per_s))
         if self.replay:
             self.replay.attach(self.ex)
@@ -152,7 +153,7 @@ class Venue:
             if self.flow is not None:
                 self.flow.advance(now - before)
             before = now
-            self.ex.tick()
+            tick(self.ex)
             if streaming is not None and streaming.done():
                 streaming.result()
             if now - pinged > PING_NS:
