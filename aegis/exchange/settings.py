@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from aegis.errors import VenueError
 from aegis.exchange import events, margin
 from aegis.exchange.account import BOTH, Account
@@ -89,7 +91,8 @@ def position_margin(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     pos.isolated_e8 += amount if kind == 1 else -amount
     ex.margin_moves.append((acc.number, spec.name, side, amount if kind == 1 else -amount, ex.clock()))
     ex.tell_account(acc, "MARGIN_TRANSFER", [(m, side)], {spec.quote: 0})
-    return {"amount": float(p["amount"]), "code": 200, "msg": "Successfully modify position margin.", "type": kind}
+    shown = msgspec.Raw(dec(amount, E8).encode())  # a JSON number here, unlike everywhere else
+    return {"amount": shown, "code": 200, "msg": "Successfully modify position margin.", "type": kind}
 
 
 def margin_history(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
