@@ -24,7 +24,7 @@ def make_exchange(
     """An exchange with its timers, conditional orders and risk engine."""
     ex = Exchange(markets, accounts, hub, clock, rules)
     ex.clockwork, ex.algo, ex.liquidation = Clockwork(ex), Algo(ex), Liquidation(ex)
-    ex.on_fill = ex.algo.followed
+    ex.on_change = ex.algo.followed
     return ex
 
 

@@ -113,7 +113,7 @@ def test_a_dated_contract_has_no_rate_and_its_pairs_index(markets: dict[str, Mar
 
 
 def test_the_rate_is_damped_and_capped(markets: dict[str, Market]) -> None:
-    """Inside the damper the rate is the interest of the interval; outside the premium less the damper, up to the cap."""
+    """Inside the damper the rate is the interval's interest; outside the premium less the damper, up to the cap."""
     m, short = markets["BTCUSDT"], markets["牛来USDT"]
     assert interest_e8(short) == 1_250 == rate_e8(short, 0)
     for premium, want in ((0, 10_000), (60_000, 10_000), (80_000, 30_000), (-100_000, -50_000), (10**7, 300_000)):
