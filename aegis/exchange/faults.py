@@ -1,6 +1,6 @@
 """Planted failures: what the operator of a test asks the venue to do wrong, and how often.
 
-What must stay true: without a request to /aegis/fault this file changes nothing.
+What must stay true: without a request to /control/fault this file changes nothing.
 """
 
 from __future__ import annotations

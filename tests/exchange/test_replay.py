@@ -83,7 +83,7 @@ def test_orders_meet_the_captured_book(tmp_path: Path) -> None:
             maker = await client.ok(
                 "POST", "/fapi/v1/order", **order | {"timeInForce": "GTX", "price": "61800.00", "quantity": "0.010"}
             )
-            await client.call("POST", "/aegis/replay/start", signed=False)
+            await client.operate("replay/start")
             await until(lambda: client.venue.state()["replay_done"], "end of replay")
             row = await client.ok("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=maker["orderId"])  # type: ignore[index]
             assert (row["status"], row["executedQty"]) == ("PARTIALLY_FILLED", "0.004")  # type: ignore[index]

@@ -53,7 +53,7 @@ class Up:
         return self.ready() == {"venue", "feed", "brain", "orchestrator"}
 
     def venue(self, what: str, body: dict[str, Any] | None = None) -> Any:
-        url = json.loads((self.shm / "up.json").read_text())["rest_url"] + "/aegis/" + what
+        url = json.loads((self.shm / "up.json").read_text())["control_url"] + "/control/" + what
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(urllib.request.Request(url, data), timeout=5) as answer:
             return json.load(answer)
