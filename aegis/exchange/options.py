@@ -104,10 +104,10 @@ def pace(text: str) -> str:
     return text
 
 
-def seconds(text: str) -> float:
+def seconds(duration_s: str) -> float:
     """A duration above 0."""
     try:
-        value = float(text)
+        value = float(duration_s)
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
