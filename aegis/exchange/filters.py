@@ -34,6 +34,26 @@ def number(text: str, name: str, places: int) -> int:
         raise VenueError(-1111, "Precision is over the maximum defined for this asset.") from e
 
 
+def check_grid(spec: Spec, px: int) -> None:
+    """
+    PRICE_FILTER.
+
+    Args:
+        px: at the spec's px_exp.
+
+    Raises:
+        VenueError: -4001, -4013, -4002, -4014.
+    """
+    if px <= 0:
+        raise VenueError(-4001, "Price less than 0.")
+    if spec.min_px and px < spec.min_px:
+        raise VenueError(-4013, "Price less than min price.")
+    if spec.max_px and px > spec.max_px:
+        raise VenueError(-4002, "Price greater than max price.")
+    if (px - spec.min_px) % spec.tick:
+        raise VenueError(-4014, "Price not increased by tick size.")
+
+
 def check_price(spec: Spec, side: int, px: int, mark_e8: int) -> None:
     """
     PRICE_FILTER and PERCENT_PRICE.
@@ -45,14 +65,7 @@ def check_price(spec: Spec, side: int, px: int, mark_e8: int) -> None:
     Raises:
         VenueError: -4001, -4013, -4002, -4014, -4016, -4024.
     """
-    if px <= 0:
-        raise VenueError(-4001, "Price less than 0.")
-    if spec.min_px and px < spec.min_px:
-        raise VenueError(-4013, "Price less than min price.")
-    if spec.max_px and px > spec.max_px:
-        raise VenueError(-4002, "Price greater than max price.")
-    if (px - spec.min_px) % spec.tick:
-        raise VenueError(-4014, "Price not increased by tick size.")
+    check_grid(spec, px)
     cap, floor = mark_e8 * spec.multiplier_up, mark_e8 * spec.multiplier_down
     places = 10 ** (E8 + 4 - spec.px_exp)
     if mark_e8 and side == BUY and px * places > cap:

@@ -61,6 +61,22 @@ class Candle:
         self.taker_v, self.taker_quote = self.taker_v + other.taker_v, self.taker_quote + other.taker_quote
 
 
+@dataclass(slots=True)
+class Bar:
+    """Open, high, low and close of a minute of something that is not traded (mark, index: 1e-8; premium: 1e-8)."""
+
+    open_ms: int
+    o: int
+    h: int
+    l: int  # noqa: E741 - the venue's own letter
+    c: int
+    n: int = 0
+
+    def see(self, value: int) -> None:
+        """Book one observation."""
+        self.h, self.l, self.c, self.n = max(self.h, value), min(self.l, value), value, self.n + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Trade:
     """A market trade; `buyer_maker` means the aggressor sold. `first`/`last` span trade ids of an aggregate."""
@@ -90,7 +106,10 @@ class Market:
 
     Attributes:
         lower: its name in stream names.
-        rate_e8: funding rate as of now, interval_ms: time between settlements (0: a dated contract has none).
+        rate_e8: funding rate as of now.
+        interval_ms: time between settlements; 0 when there are none (a dated contract).
+        settle_e8: estimated settlement price, 1e-8.
+        settled: (time, rate, mark) of settlements since the venue opened, oldest first.
     """
 
     spec: Spec
@@ -102,6 +121,7 @@ class Market:
     last_px: int = 0
     mark_e8: int = 0
     index_e8: int = 0
+    settle_e8: int = 0
     best: tuple[int, int, int, int] = (0, 0, 0, 0)
     rate_e8: int = 10_000
     interval_ms: int = 0
@@ -109,6 +129,10 @@ class Market:
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
     aggs: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
     candles: deque[Candle] = field(default_factory=lambda: deque(maxlen=1500))
+    mark_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
+    index_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
+    premium_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
+    settled: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=1000))
     feeds: dict[str, DepthFeed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -127,6 +151,10 @@ class Market:
     def index(self) -> int:
         """Index price in 1e-8, never 0."""
         return self.index_e8 or self.spec.px_e8(self.mid())
+
+    def settle(self) -> int:
+        """Estimated settlement price in 1e-8, never 0."""
+        return self.settle_e8 or self.index()
 
     def next_funding_ms(self, now_ms: int) -> int:
         """The next settlement after `now_ms`; 0 when the contract has none."""

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from aegis.exchange.address import UNROUTED
+from aegis.exchange.limits import add_options as add_limits
 
+ENCODINGS = ("raw", "encoded", "either")  # the gate's, which refuses any other
 DEFAULTS: dict[str, Any] = {
     "port": 0,
     "control_port": 0,
@@ -36,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "ping_s": 180.0,
     "pong_s": 600.0,
     "weight": 2400,
+    "ws_encoding": "either",
 }
 TEXT = """\
 A simulated Binance USD-M futures exchange on loopback: matching, margin, funding and every stream, made from a seeded
@@ -157,7 +160,13 @@ def add(p: argparse.ArgumentParser) -> None:
     rules.add_argument("--lifetime-s", type=seconds, help="forced disconnect of websockets (86400)")
     rules.add_argument("--ping-s", type=seconds, help="time between the venue's pings (180)")
     rules.add_argument("--pong-s", type=seconds, help="how long a pong may be missing (600)")
-    rules.add_argument("--weight", type=int, help="REQUEST_WEIGHT per minute (2400)")
+    rules.add_argument("--weight", type=int, help="REQUEST_WEIGHT per minute; 0 off (2400)")
+    rules.add_argument(
+        "--ws-encoding",
+        choices=ENCODINGS,
+        help="text a WebSocket API message signs where raw and percent-encoded differ (either)",
+    )
+    add_limits(p)
 
 
 def complete(given: argparse.Namespace) -> argparse.Namespace:

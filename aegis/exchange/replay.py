@@ -90,7 +90,7 @@ class ReplayBook:
     def submit(self, order: Order, bound: int = 0) -> Outcome:
         """As `matching.Book.submit`, against displayed levels; the user's own orders never meet each other here."""
         limit = bound if order.kind == "MARKET" else order.px
-        if order.tif == "GTX" and self.crosses(order.side, order.px):
+        if order.tif in ("GTX", "RPI") and self.crosses(order.side, order.px):
             raise VenueError(
                 -5022, "Due to the order could not be executed as maker, the Post Only order will be rejected."
             )

@@ -24,15 +24,16 @@ from aiohttp import web
 from aegis.errors import AegisError
 from aegis.exchange import clock, tls
 from aegis.exchange.account import Account
+from aegis.exchange.assembly import make_exchange, tick
 from aegis.exchange.auth import Gate, Key, load_keys, load_public
 from aegis.exchange.capture import load
 from aegis.exchange.control import Control
-from aegis.exchange.engine import Exchange
-from aegis.exchange.limits import Limits
+from aegis.exchange.limits import Limits, quota_of
 from aegis.exchange.market import Flow, make_markets
 from aegis.exchange.options import complete
 from aegis.exchange.replay import Replay
 from aegis.exchange.rest import Rest
+from aegis.exchange.rules import Rules
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, listing
 from aegis.exchange.wsapi import WsApi
@@ -43,9 +44,9 @@ PING_NS = 300_000_000
 NAMES = ("main", "second", "third", "fourth", "fifth")
 
 
-def open_accounts(o: argparse.Namespace, quotes: set[str], base: int) -> tuple[dict[str, Account], dict[str, Key]]:
+def open_accounts(o: argparse.Namespace, quotes: set[str], base: int) -> tuple[list[Account], dict[str, Key]]:
     """
-    The accounts of a venue by name, and the keys that act for them: `main`, then one for each further --account.
+    The accounts of a venue, and the keys that act for them: `main`, then one for each further --account.
 
     Args:
         quotes: assets every wallet starts with.
@@ -63,7 +64,8 @@ def open_accounts(o: argparse.Namespace, quotes: set[str], base: int) -> tuple[d
     wallet = Num.parse(str(o.wallet)).at(E8)
     names = dict.fromkeys(["main", *(key.account for key in keys.values())])
     start = dict.fromkeys(sorted(quotes), wallet)
-    return {name: Account(start, int(o.maker_ppm), int(o.taker_ppm), base) for name in names}, keys
+    fees = int(o.maker_ppm), int(o.taker_ppm)
+    return [Account(start, *fees, base, name=name, number=i) for i, name in enumerate(names, 1)], keys
 
 
 class Venue:
@@ -76,13 +78,12 @@ class Venue:
         self.replay = self._replay(o)
         markets = self.replay.make_markets(base) if self.replay else self._markets(o, base)
         accounts, keys = open_accounts(o, {m.spec.quote for m in markets.values()} | {"USDT"}, base)
-        self.ex = Exchange(markets, accounts["main"], self.hub, clock.now_ms)
-        self.ex.accounts = accounts
-        self.ex.listen_s = float(o.listen_key_s)
+        rules = Rules(listen_key_s=float(o.listen_key_s))
+        self.ex = make_exchange(markets, accounts, self.hub, clock.now_ms, rules)
         self.flow = None if self.replay else Flow(self.ex, int(o.seed), int(o.events_per_s))
         if self.replay:
             self.replay.attach(self.ex)
-        gate, limits = Gate(keys), Limits(int(o.weight))
+        gate, limits = Gate(keys, str(o.ws_encoding)), Limits(quota_of(o))
         self.rest, self.api = Rest(self.ex, gate, limits), WsApi(self.ex, gate, limits, float(o.lifetime_s))
         self.control = Control(self.ex, self.api, self.state, self.start_replay)
         if o.faults:
@@ -131,6 +132,7 @@ class Venue:
         app = web.Application(client_max_size=1 << 20)
         app.router.add_get("/ws-fapi/v1", self.api.serve)
         app.router.add_route("*", "/fapi/{name:.*}", self.rest.serve)
+        app.router.add_route("*", "/futures/{name:.*}", self.rest.serve)
         app.router.add_get("/{name:.*}", self.hub.serve)
         return app
 
@@ -145,7 +147,7 @@ class Venue:
             if self.flow is not None:
                 self.flow.advance(now - before)
             before = now
-            self.ex.tick()
+            tick(self.ex)
             if streaming is not None and streaming.done():
                 streaming.result()
             if now - pinged > PING_NS:

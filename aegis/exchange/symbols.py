@@ -186,8 +186,10 @@ class Spec:
         return px * qty * int(10 ** (E8 - self.px_exp - self.qty_exp))
 
     def value_e8(self, price_e8: int, qty: int) -> int:
-        """A price of 1e-8 (a mark) times quantity in 1e-8 quote units, rounded down."""
-        return price_e8 * qty // int(10**self.qty_exp)
+        """A price of 1e-8 (a mark) times a signed quantity in 1e-8 quote units, rounded half away from zero."""
+        unit = int(10**self.qty_exp)
+        worth = (2 * price_e8 * abs(qty) + unit) // (2 * unit)
+        return worth if qty >= 0 else -worth
 
 
 def leading(value: int, digits: int) -> int:

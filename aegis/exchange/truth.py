@@ -14,7 +14,7 @@ from aegis.errors import AegisError
 from aegis.exchange.engine import Exchange
 
 Books = dict[str, dict[str, Any]]  # complete books by account name
-BULK = ("open_orders", "orders", "fills", "income", "client_ids")
+BULK = ("open_orders", "open_algos", "orders", "fills", "income", "client_ids")
 
 
 def accounts(books: Books) -> dict[str, Any]:
@@ -56,5 +56,6 @@ def verify(ex: Exchange) -> dict[str, Any]:
         lawful = getattr(m.book, "check", None)
         if lawful is not None:  # a captured book is what was captured
             checks.append(_checked("book", name, lawful))
-    checks += [_checked("account", name, account.check) for name, account in ex.accounts.items()]
+    checks += [_checked("account", account.name, account.check) for account in ex.everybody()]
+    checks.append(_checked("money", "all", ex.verify))
     return {"ok": all(row["ok"] for row in checks), "checks": checks}

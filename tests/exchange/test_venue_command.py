@@ -140,7 +140,7 @@ def test_accounts_of_their_own(tmp_path: Path) -> None:
         ["--account", "a:s1", "--account", f"b:@{public}", "--account", "c:s:with:colon"]
     )
     accounts, keys = open_accounts(options.complete(given), {"USDT"}, 1)
-    assert list(accounts) == ["main", "second", "third"]
+    assert [(a.name, a.number) for a in accounts] == [("main", 1), ("second", 2), ("third", 3)]
     assert [keys[k].account for k in "abc"] == ["main", "second", "third"]
     assert (keys["a"].secret, keys["c"].secret) == (b"s1", b"s:with:colon")
     assert keys["b"].public is not None and not keys["b"].secret

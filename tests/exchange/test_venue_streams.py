@@ -90,7 +90,7 @@ def test_every_socket_of_a_key_gets_its_events(tmp_path: Path) -> None:
             sockets = [await client.http.ws_connect(f"{client.base}/private/{form}") for form in forms]
             conns = client.venue.hub.conns
             await until(lambda: sum(key in c.keys for c in conns) == 3, "private subscriptions")
-            client.venue.ex.transfer("USDT", 100, silent=False)
+            client.venue.ex.clockwork.transfer(client.venue.ex.account, "USDT", 100, silent=False)
             plain, wrapped = [json.loads(await receive(ws)) for ws in sockets[:2]]
             assert wrapped == {"stream": key, "data": plain}
             assert plain["a"]["m"] == "DEPOSIT"
