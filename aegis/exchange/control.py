@@ -1,8 +1,8 @@
 """The operator's door of the simulator: the whole truth, planted faults, trades behind the client's back. Loopback
 only.
 
-What must stay true: nothing under /aegis/ exists on a real venue; no product process may depend on it, only drills
-and tests.
+What must stay true: it has a port of its own, so that no client of the venue can reach it by accident; nothing under
+/control/ exists on a real venue; no product process may depend on it, only the paper supervisor, drills and tests.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from aegis.errors import AegisError
-from aegis.exchange import history, order_views
+from aegis.exchange import history, order_views, truth
 from aegis.exchange.account import Account
 from aegis.exchange.engine import Exchange
 from aegis.exchange.faults import KINDS, Fault
@@ -69,12 +69,16 @@ def books(ex: Exchange) -> dict[str, Any]:
     }
 
 
+SEEN = ("books", "accounts", "orders", "fills", "faults", "state", "verify")
+DONE = ("fault", "position", "funding", "transfer", "replay/start")
+
+
 class Control:
     """
-    Handlers of /aegis/….
+    Handlers of /control/….
 
     Args:
-        state: extra fields of /aegis/state, read at each request.
+        state: extra fields of /control/state, read at each request.
         start_replay: starts the capture's streaming.
     """
 
@@ -83,20 +87,38 @@ class Control:
     ) -> None:
         self.ex, self.api, self.extra, self.start_replay = ex, api, state, start_replay
 
+    def app(self) -> web.Application:
+        """The application of the control port."""
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_route("*", "/control/{name:.*}", self.serve)
+        return app
+
     async def serve(self, request: web.Request) -> web.Response:
         """Dispatch; a bad request answers 400 with its reason."""
-        name = request.path.removeprefix("/aegis/")
+        name = request.match_info["name"]
         try:
-            body = msgspec.json.decode(await request.read() or b"{}")
-            if request.method == "GET" and name in ("books", "state"):
-                found = books(self.ex) if name == "books" else self.state()
-            elif request.method == "POST" and name in ("fault", "position", "funding", "transfer", "replay/start"):
-                found = getattr(self, name.replace("/", "_"))(body)
+            if request.method == "GET" and name in SEEN:
+                found = self.see(name, dict(request.query))
+            elif request.method == "POST" and name in DONE:
+                found = getattr(self, name.replace("/", "_"))(msgspec.json.decode(await request.read() or b"{}"))
             else:
                 return web.json_response({"error": f"no such control {request.method} {name}"}, status=404)
         except (AegisError, ValueError, KeyError, TypeError) as e:
             return web.json_response({"error": f"{type(e).__name__}: {e}"}, status=400)
         return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+
+    def see(self, name: str, query: dict[str, str]) -> Any:
+        """What GET /control/<name> shows."""
+        if name == "books":
+            return books(self.ex)
+        if name == "state":
+            return self.state()
+        if name == "verify":
+            return truth.verify(self.ex)
+        if name == "faults":
+            return truth.faults(self.ex)
+        everybody = {name: account_books(self.ex, acc) for name, acc in self.ex.accounts.items()}
+        return truth.accounts(everybody) if name == "accounts" else truth.rows(everybody, name, query)
 
     def state(self) -> dict[str, Any]:
         """Counters of streaming."""

@@ -38,7 +38,7 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
-class Liquidation:
+class ForceOrder:
     """
     One execution of a liquidation order, as forceOrder shows it.
 
@@ -71,7 +71,7 @@ class MarketData:
         self.tickers = Tickers(markets)
         self.timetable = Timetable(hub, self.find)
         self.open_aggs: dict[str, Aggregate] = {}
-        self.liquidations: dict[str, tuple[int, Liquidation]] = {}
+        self.liquidations: dict[str, tuple[int, ForceOrder]] = {}
         self.told_ms = 0
         hub.on_subscribe = self.timetable.add
 
@@ -160,7 +160,7 @@ class MarketData:
             )
 
     # liquidations and contracts -----------------------------------------------------
-    def liquidated(self, m: Market, row: Liquidation, now_ms: int) -> None:
+    def liquidated(self, m: Market, row: ForceOrder, now_ms: int) -> None:
         """A liquidation order executed: of each symbol and second only the largest is shown."""
         seen = self.liquidations.get(m.spec.name)
         if seen is None or row.qty * row.average > seen[1].qty * seen[1].average:

@@ -57,6 +57,10 @@ class Hub:
 
     def publish(self, name: str, payload: str) -> None:
         """Send a payload to the readers of a stream, wrapped where the connection is combined."""
+        self.relay(name, "", payload)
+
+    def relay(self, name: str, whole: str, payload: str) -> None:
+        """As `publish`, with the wrapped text at hand: a captured frame goes out as it was. "" has it made."""
         readers = self.readers.get(name)
         if not readers:
             return
@@ -66,23 +70,11 @@ class Hub:
             if conn.tampers or conn.muted:
                 conn.deliver(name, payload)
             elif conn.combined:
-                wrapped = wrapped or text_frame(f'{{"stream":"{name}","data":{payload}}}')
+                wrapped = wrapped or text_frame(whole or f'{{"stream":"{name}","data":{payload}}}')
                 conn.push(wrapped)
             else:
                 raw = raw or text_frame(payload)
                 conn.push(raw)
-
-    def relay(self, name: str, whole: str, payload: str) -> None:
-        """Send a captured frame: whole to combined connections, its payload to raw ones."""
-        readers = self.readers.get(name)
-        if not readers:
-            return
-        self.frames_sent += len(readers)
-        for conn in readers:
-            if conn.tampers or conn.muted:
-                conn.deliver(name, payload)
-            else:
-                conn.push(text_frame(whole if conn.combined else payload))
 
     def user(self, payload: str, key: str) -> None:
         """Send a user event to every connection of the listen key."""

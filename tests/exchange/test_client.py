@@ -41,7 +41,7 @@ def test_taker_fill_events_come_in_the_observed_order(tmp_path: Path) -> None:
             assert (Decimal(row["commission"]), row["orderId"]) == (Decimal(fill["n"]), fill["i"])  # type: ignore[index]
             (position,) = await client.ok("GET", "/fapi/v3/positionRisk")  # type: ignore[misc]
             assert position["positionAmt"] == "0.002"
-            books = (await client.call("GET", "/aegis/books", signed=False))[1]
+            books = await client.operate("books")
             assert Decimal(books["flows"]["USDT"]["fees"]) == Decimal(fill["n"])  # type: ignore[index,call-overload]
 
     asyncio.run(main())

@@ -13,7 +13,7 @@ import pytest
 
 from aegis.exchange.conn import Conn
 from aegis.exchange.instrument import CANDLE_MS
-from aegis.exchange.marketdata import Liquidation
+from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import SELL
 from aegis.exchange.server import Venue
 from aegis.exchange.tickers import session
@@ -110,9 +110,9 @@ def screen() -> Screen:
     it.read(*KINDS.values(), "!forceOrder@arr")
     it.run(4000)
     btc = it.ex.markets["BTCUSDT"]
-    it.ex.md.liquidated(btc, Liquidation(SELL, 10, 6_100_000, 6_110_000, 5, 10), it.now)
-    it.ex.md.liquidated(btc, Liquidation(SELL, 190, 6_120_000, 6_130_000, 155, 190), it.now)
-    it.ex.md.liquidated(btc, Liquidation(SELL, 20, 6_100_000, 6_110_000, 5, 20), it.now)
+    it.ex.md.liquidated(btc, ForceOrder(SELL, 10, 6_100_000, 6_110_000, 5, 10), it.now)
+    it.ex.md.liquidated(btc, ForceOrder(SELL, 190, 6_120_000, 6_130_000, 155, 190), it.now)
+    it.ex.md.liquidated(btc, ForceOrder(SELL, 20, 6_100_000, 6_110_000, 5, 20), it.now)
     it.run(1500)
     return it
 

@@ -153,8 +153,7 @@ def test_hand_trade_is_silent_but_recorded(tmp_path: Path) -> None:
             _, ws = await private(client)
             for silent, qty in ((True, "0.010"), (False, "-0.004")):
                 body = {"symbol": "BTCUSDT", "qty": qty, "price": "61000.1", "silent": silent}
-                async with client.http.post(f"{client.base}/aegis/position", json=body) as r:
-                    assert r.status == 200
+                await client.operate("position", **body)
             first = json.loads(await receive(ws))
             assert (first["e"], first["l"]) == ("TRADE_LITE", "0.004")
             (row,) = await client.ok("GET", "/fapi/v3/positionRisk")  # type: ignore[misc]
@@ -168,17 +167,13 @@ def test_hand_trade_is_silent_but_recorded(tmp_path: Path) -> None:
 def test_planted_faults(tmp_path: Path) -> None:
     """A refused write did nothing; a dropped reply did everything."""
 
-    async def plant(client: Client, **body: object) -> None:
-        async with client.http.post(f"{client.base}/aegis/fault", json=body) as r:
-            assert r.status == 200
-
     async def main() -> None:
         order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.002"}
         async with running(tmp_path, events_per_s=0) as client:
-            await plant(client, kind="error", path="POST /fapi/v1/order", status=503, code=-1008)
+            await client.operate("fault", kind="error", path="POST /fapi/v1/order", status=503, code=-1008)
             assert (await client.call("POST", "/fapi/v1/order", **order))[0] == 503
             assert client.venue.ex.account.executions == []
-            await plant(client, kind="drop_reply", path="POST /fapi/v1/order")
+            await client.operate("fault", kind="drop_reply", path="POST /fapi/v1/order")
             with pytest.raises(aiohttp.ClientError):
                 await client.call("POST", "/fapi/v1/order", **order)
             assert len(client.venue.ex.account.executions) >= 1
