@@ -2,11 +2,12 @@
 PYTHON ?= python3
 SEEDS ?= 20
 RUNS ?= 5000000
+ACTIONS ?= 1000000
 CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup build run test c-test fuzz drill lint clean
+.PHONY: help setup build run test c-test fuzz drill prove-venue lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -42,6 +43,9 @@ fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=50
 
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
 	$(PY) tests/drill.py --seeds $(SEEDS)
+
+prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
+	AEGIS_ACTIONS=$(ACTIONS) $(PY) -m pytest tests/property/test_venue_books.py -s -o timeout=3600
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests

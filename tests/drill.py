@@ -82,7 +82,7 @@ class Run:
 
     def venue(self) -> dict[str, Any]:
         """The venue's whole truth."""
-        with urllib.request.urlopen(self.note()["rest_url"] + "/aegis/books", timeout=5) as answer:
+        with urllib.request.urlopen(self.note()["control_url"] + "/control/books", timeout=5) as answer:
             books: dict[str, Any] = json.load(answer)
         return books
 

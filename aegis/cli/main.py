@@ -9,18 +9,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from aegis import __version__
-from aegis.cli import books, check, latch, reconcile, run, status
+from aegis.cli import books, check, latch, reconcile, run, status, venue
 from aegis.errors import AegisError, Operator
 
-FAMILIES = (run, status, books, reconcile, latch, check)
+FAMILIES = (run, venue, status, books, reconcile, latch, check)
 EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        self.exit(EXIT_INPUT, f"{self.prog}: {message}\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    top = argparse.ArgumentParser(prog="aegis", description="Trades Binance USD-M futures; proves what it says.")
+    top = Parser(prog="aegis", description="Trades Binance USD-M futures; proves what it says.")
     top.add_argument("--version", action="version", version=f"aegis {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
     for family in FAMILIES:

@@ -1,10 +1,9 @@
-"""Commands that run processes: up, venue, feed, brain, orchestrator."""
+"""Commands that run processes: up, feed, brain, orchestrator."""
 
 from __future__ import annotations
 
 import argparse
 
-from aegis.cli import score
 from aegis.cli.settings import Commands, command, settings
 from aegis.config import check_live
 
@@ -19,15 +18,6 @@ def add(commands: Commands) -> None:
     p.add_argument("--exit-at-end", action="store_true", help="stop with the replay and print what it came to")
     p.add_argument("--duration", type=float, default=0.0, metavar="S", help="stop after this many seconds")
     p.add_argument("--live", action="store_true", help="allow mode 'live': real money")
-    p = command(commands, "venue", "the simulated exchange alone, on loopback", venue)
-    p.add_argument("--port", type=int, help="TCP port on 127.0.0.1; 0 chooses one")
-    p.add_argument("--seed", type=int, help="seed of the synthetic market")
-    p.add_argument("--symbols", type=int, help="how many symbols to list")
-    p.add_argument("--keys", metavar="FILE", help="JSON file with api_key, secret, ed25519_pem")
-    p.add_argument("--replay", metavar="FILE", help="stream a capture instead of a synthetic market")
-    p.add_argument("--speed", help="pace of the replay: 1, a factor, or max")
-    p.add_argument("--bands", action="store_true", help="a price band of its own for every symbol")
-    score.add(p.add_subparsers(dest="verb", metavar="score", required=False))
     for name, text in (
         ("feed", "sockets to shared memory"),
         ("brain", "strategy, limits, orders"),
@@ -55,35 +45,6 @@ def up(args: argparse.Namespace) -> int:
 
     options = supervisor.Options(json=args.json, exit_at_end=args.exit_at_end, duration_s=args.duration, live=args.live)
     return supervisor.run(config, options)
-
-
-def venue(args: argparse.Namespace) -> int:
-    """Run the simulator."""
-    more = {
-        "paper.port": args.port,
-        "paper.seed": args.seed,
-        "paper.symbols": args.symbols,
-        "paper.replay": args.replay,
-        "paper.speed": args.speed,
-        "venue.keys_file": args.keys,
-    }
-    config = settings(args, more).config
-    paper = config.paper
-    options = argparse.Namespace(
-        port=paper.port,
-        seed=paper.seed,
-        symbols=paper.symbols,
-        keys=config.venue.keys_file,
-        replay=paper.replay,
-        speed=paper.speed,
-        wallet=paper.wallet,
-        events_per_s=paper.events_per_s,
-        bands=args.bands,
-        json=args.json,
-    )
-    from aegis.exchange import server
-
-    return server.run(options)
 
 
 def process(args: argparse.Namespace) -> int:

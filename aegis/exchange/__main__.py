@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from aegis.exchange.server import parser, run
+from aegis.exchange.options import parser
+from aegis.exchange.server import run
 
 sys.exit(run(parser().parse_args()))

@@ -1,13 +1,48 @@
-"""Planted failures: what the operator of a test asks the venue to do wrong, and how often.
+"""Planted failures of requests: what the operator of a test asks the venue to do wrong, and how often.
 
-What must stay true: without a request to /aegis/fault this file changes nothing.
+Problem: a failure before an order takes effect and one after it look alike to a client and are opposites in truth. So
+a door asks twice: `before` it runs a request, where a fault may hold it up or answer in its place, and `after`, where
+the deed is done and only the answer can still be changed, delayed, or cut on its way.
+What must stay true: without a planted fault both hooks change nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-KINDS = ("error", "drop_reply", "delay")
+from aegis.errors import VenueError
+
+BEFORE = ("error", "delay")
+AFTER = ("drop_reply",)
+KINDS = BEFORE + AFTER
+
+
+@dataclass(slots=True)
+class Answer:
+    """
+    What is about to be sent for one request.
+
+    Args:
+        status: HTTP status, or the status inside a WebSocket API answer.
+        body: the body, or the whole text of a WebSocket API answer.
+        headers: of an HTTP answer, Content-Type among them.
+        delay_ms: how long the finished answer waits.
+        cut: how many bytes of it, as it goes over the wire, still leave before the connection breaks; None for all.
+    """
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    delay_ms: int = 0
+    cut: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What happens to a request before it is run: a wait, then a refusal or a whole answer in place of running it."""
+
+    delay_ms: int = 0
+    instead: VenueError | Answer | None = None
 
 
 @dataclass(slots=True)
@@ -17,7 +52,7 @@ class Fault:
 
     Args:
         kind: "error" (refuse before anything happens), "drop_reply" (do it, close without an answer), "delay".
-        path: part of the REST path or WS API method it applies to; "" for all.
+        path: part of the request's name it applies to ("POST /fapi/v1/order", "WS order.place"); "" for all.
         count: how many requests it hits.
     """
 
@@ -42,12 +77,27 @@ class Faults:
             raise ValueError(f"fault kind is one of {', '.join(KINDS)}")
         self.planted.append(fault)
 
-    def next(self, path: str) -> Fault | None:
-        """The failure this request suffers, counted down; None for none."""
+    def _next(self, kinds: tuple[str, ...], name: str) -> Fault | None:
+        """The first failure of these kinds that this request suffers, counted down; None for none."""
         for fault in self.planted:
-            if fault.path in path:
+            if fault.kind in kinds and fault.path in name:
                 fault.count -= 1
                 if fault.count <= 0:
                     self.planted.remove(fault)
                 return fault
         return None
+
+    def before(self, name: str) -> Before | None:
+        """What a request of this name suffers before it is run; None for nothing."""
+        fault = self._next(BEFORE, name) if self.planted else None
+        if fault is None:
+            return None
+        refusal = VenueError(fault.code, fault.msg, fault.status) if fault.kind == "error" else None
+        return Before(fault.delay_ms, refusal)
+
+    def after(self, name: str, answer: Answer) -> Answer:
+        """The answer as it will leave, the request having been run."""
+        fault = self._next(AFTER, name) if self.planted else None
+        if fault is not None:
+            answer.cut, answer.delay_ms = 0, fault.delay_ms
+        return answer

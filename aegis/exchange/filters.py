@@ -14,6 +14,10 @@ from aegis.exchange.matching import BUY
 from aegis.exchange.symbols import E8, Spec, dec, trim
 from aegis.units import Num
 
+ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
+TIMES_IN_FORCE = ["GTC", "IOC", "FOK", "GTX", "GTD"]
+PERMISSIONS = ["GRID", "COPY", "RPI"]
+
 
 def number(text: str, name: str, places: int) -> int:
     """
@@ -30,23 +34,44 @@ def number(text: str, name: str, places: int) -> int:
         raise VenueError(-1111, "Precision is over the maximum defined for this asset.") from e
 
 
-def check_price(spec: Spec, side: int, px: int, mark: int) -> None:
+def check_grid(spec: Spec, px: int) -> None:
+    """
+    PRICE_FILTER.
+
+    Args:
+        px: at the spec's px_exp.
+
+    Raises:
+        VenueError: -4001, -4013, -4002, -4014.
+    """
+    if px <= 0:
+        raise VenueError(-4001, "Price less than 0.")
+    if spec.min_px and px < spec.min_px:
+        raise VenueError(-4013, "Price less than min price.")
+    if spec.max_px and px > spec.max_px:
+        raise VenueError(-4002, "Price greater than max price.")
+    if (px - spec.min_px) % spec.tick:
+        raise VenueError(-4014, "Price not increased by tick size.")
+
+
+def check_price(spec: Spec, side: int, px: int, mark_e8: int) -> None:
     """
     PRICE_FILTER and PERCENT_PRICE.
 
+    Args:
+        px: at the spec's px_exp.
+        mark_e8: mark price in 1e-8; 0 skips PERCENT_PRICE.
+
     Raises:
-        VenueError: -4001, -4002, -4014, -4016, -4024.
+        VenueError: -4001, -4013, -4002, -4014, -4016, -4024.
     """
-    if px <= 0:
-        raise VenueError(-4001, "Price less than or equal to zero.")
-    if px < spec.tick:
-        raise VenueError(-4013, f"Price less than min price {spec.px(spec.tick)}.")
-    if px % spec.tick:
-        raise VenueError(-4014, "Price not increased by tick size.")
-    if mark and side == BUY and px * 10**4 > mark * spec.multiplier_up:
-        raise VenueError(-4016, f"Limit price can't be higher than {spec.px(mark * spec.multiplier_up // 10**4)}.")
-    if mark and side != BUY and px * 10**4 < mark * spec.multiplier_down:
-        raise VenueError(-4024, f"Limit price can't be lower than {spec.px(-(-mark * spec.multiplier_down // 10**4))}.")
+    check_grid(spec, px)
+    cap, floor = mark_e8 * spec.multiplier_up, mark_e8 * spec.multiplier_down
+    places = 10 ** (E8 + 4 - spec.px_exp)
+    if mark_e8 and side == BUY and px * places > cap:
+        raise VenueError(-4016, f"Limit price can't be higher than {spec.px(cap // places)}.")
+    if mark_e8 and side != BUY and px * places < floor:
+        raise VenueError(-4024, f"Limit price can't be lower than {spec.px(-(-floor // places))}.")
 
 
 def check_quantity(spec: Spec, qty: int, market: bool) -> None:
@@ -58,40 +83,80 @@ def check_quantity(spec: Spec, qty: int, market: bool) -> None:
     """
     if qty <= 0:
         raise VenueError(-4003, "Quantity less than or equal to zero.")
-    if qty < spec.step:
+    if qty < spec.min_qty:
         raise VenueError(-4004, "Quantity less than min quantity.")
     if qty > (spec.market_max_qty if market else spec.max_qty):
         raise VenueError(-4005, "Quantity greater than max quantity.")
-    if qty % spec.step:
+    if (qty - spec.min_qty) % spec.step:
         raise VenueError(-4023, "Quantity not increased by step size.")
 
 
 def check_notional(spec: Spec, px: int, qty: int) -> None:
     """
-    MIN_NOTIONAL; `px` is the mark for MARKET orders.
+    MIN_NOTIONAL of an order with a price.
 
     Raises:
         VenueError: -4164.
     """
-    if spec.notional_e8(px, qty) < spec.min_notional_e8:
+    _notional(spec, spec.notional_e8(px, qty))
+
+
+def check_market_notional(spec: Spec, mark_e8: int, qty: int) -> None:
+    """
+    MIN_NOTIONAL of a MARKET order, which is valued at the mark (1e-8).
+
+    Raises:
+        VenueError: -4164.
+    """
+    _notional(spec, spec.value_e8(mark_e8, qty))
+
+
+def _notional(spec: Spec, notional_e8: int) -> None:
+    if notional_e8 < spec.min_notional_e8:
         least = trim(spec.min_notional_e8, E8)
         raise VenueError(-4164, f"Order's notional must be no smaller than {least} (unless you choose reduce only).")
 
 
+def check_counterparty(spec: Spec, side: int, best: int, mark_e8: int) -> None:
+    """
+    PERCENT_PRICE of the best price a MARKET order of `side` would meet (px_exp; 0 = none there).
+
+    Raises:
+        VenueError: -4131.
+    """
+    places = 10 ** (E8 + 4 - spec.px_exp)
+    high, low = mark_e8 * spec.multiplier_up, mark_e8 * spec.multiplier_down
+    if best and (best * places > high if side == BUY else best * places < low):
+        raise VenueError(-4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit.")
+
+
+def take_bound(spec: Spec, side: int, mark_e8: int) -> int:
+    """Worst price a MARKET order of `side` may trade at: marketTakeBound from the mark, at px_exp, rounded inwards."""
+    edge = mark_e8 * (1_000_000 + side * spec.take_bound_ppm)
+    unit = int(10 ** (E8 - spec.px_exp)) * 1_000_000
+    return edge // unit if side == BUY else -(-edge // unit)
+
+
 def rows(spec: Spec) -> list[dict[str, Any]]:
-    """The `filters` list of exchangeInfo."""
-    step = dec(spec.step, spec.qty_exp)
-    top = spec.px(max(spec.start_px * 100, spec.tick * 1000) // spec.tick * spec.tick)
+    """The `filters` list of exchangeInfo: minima padded to the grid, maxima bare, keys in no particular order."""
+    step, least = spec.qty(spec.step), spec.qty(spec.min_qty)
+    most, most_market = trim(spec.max_qty, spec.qty_exp), trim(spec.market_max_qty, spec.qty_exp)
+    top = trim(spec.max_px, spec.px_exp)
     return [
-        {"filterType": "PRICE_FILTER", "tickSize": spec.px(spec.tick), "maxPrice": top, "minPrice": spec.px(spec.tick)},
-        {"filterType": "LOT_SIZE", "stepSize": step, "maxQty": spec.qty(spec.max_qty), "minQty": step},
-        {"filterType": "MARKET_LOT_SIZE", "stepSize": step, "maxQty": spec.qty(spec.market_max_qty), "minQty": step},
-        {"filterType": "MAX_NUM_ORDERS", "limit": spec.max_orders},
+        {
+            "filterType": "PRICE_FILTER",
+            "maxPrice": top,
+            "minPrice": spec.px(spec.min_px),
+            "tickSize": spec.px(spec.tick),
+        },
+        {"stepSize": step, "filterType": "LOT_SIZE", "maxQty": most, "minQty": least},
+        {"stepSize": step, "filterType": "MARKET_LOT_SIZE", "maxQty": most_market, "minQty": least},
+        {"limit": spec.max_orders, "filterType": "MAX_NUM_ORDERS"},
         {"filterType": "MIN_NOTIONAL", "notional": trim(spec.min_notional_e8, E8)},
         {
+            "multiplierDown": dec(spec.multiplier_down, 4),
             "filterType": "PERCENT_PRICE",
             "multiplierUp": dec(spec.multiplier_up, 4),
-            "multiplierDown": dec(spec.multiplier_down, 4),
             "multiplierDecimal": "4",
         },
         {"filterType": "POSITION_RISK_CONTROL", "positionControlSide": "NONE"},
@@ -99,14 +164,14 @@ def rows(spec: Spec) -> list[dict[str, Any]]:
 
 
 def listing_row(spec: Spec) -> dict[str, Any]:
-    """One symbol of exchangeInfo."""
+    """One symbol of exchangeInfo, in the keys and types of 2026."""
     return {
         "symbol": spec.name,
-        "pair": spec.name,
-        "contractType": "PERPETUAL",
-        "deliveryDate": 4133404800000,
-        "onboardDate": 1569398400000,
-        "status": "TRADING",
+        "pair": spec.pair,
+        "contractType": spec.contract_type,
+        "deliveryDate": spec.delivery_ms,
+        "onboardDate": spec.onboard_ms,
+        "status": spec.status,
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
         "baseAsset": spec.base,
@@ -117,13 +182,13 @@ def listing_row(spec: Spec) -> dict[str, Any]:
         "baseAssetPrecision": 8,
         "quotePrecision": 8,
         "underlyingType": "COIN",
-        "underlyingSubType": [],
-        "triggerProtect": "0.0500",
-        "liquidationFee": "0.012500",
-        "marketTakeBound": "0.05",
-        "maxMoveOrderLimit": 10000,
+        "underlyingSubType": list(spec.themes),
+        "triggerProtect": dec(spec.trigger_protect_ppm // 100, 4),
+        "liquidationFee": dec(spec.liquidation_fee_ppm, 6),
+        "marketTakeBound": dec(spec.take_bound_ppm // 10_000, 2),
+        "maxMoveOrderLimit": spec.max_amendments,
         "filters": rows(spec),
-        "orderTypes": ["LIMIT", "MARKET"],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
-        "permissionSets": ["GRID", "COPY"],
+        "orderTypes": ORDER_TYPES,
+        "timeInForce": TIMES_IN_FORCE,
+        "permissionSets": PERMISSIONS,
     }

@@ -14,9 +14,9 @@ from typing import Protocol
 from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.symbols import Spec
 
-INTERVALS_MS = {"depth": 250, "depth@250ms": 250, "depth@100ms": 100, "depth@500ms": 500, "depth@0ms": 0}
 MINUTE_MS = 60_000
-FUNDING_MS = 8 * 3600 * 1000
+HOUR_MS = 3_600_000
+FUNDING_MS = 8 * HOUR_MS
 CANDLE_MS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
 
 
@@ -61,6 +61,22 @@ class Candle:
         self.taker_v, self.taker_quote = self.taker_v + other.taker_v, self.taker_quote + other.taker_quote
 
 
+@dataclass(slots=True)
+class Bar:
+    """Open, high, low and close of a minute of something that is not traded (mark, index: 1e-8; premium: 1e-8)."""
+
+    open_ms: int
+    o: int
+    h: int
+    l: int  # noqa: E741 - the venue's own letter
+    c: int
+    n: int = 0
+
+    def see(self, value: int) -> None:
+        """Book one observation."""
+        self.h, self.l, self.c, self.n = max(self.h, value), min(self.l, value), value, self.n + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Trade:
     """A market trade; `buyer_maker` means the aggressor sold. `first`/`last` span trade ids of an aggregate."""
@@ -85,7 +101,16 @@ class DepthFeed:
 
 @dataclass(slots=True)
 class Market:
-    """One symbol's public state; `lower` is its name in stream names."""
+    """
+    One symbol's public state.
+
+    Attributes:
+        lower: its name in stream names.
+        rate_e8: funding rate as of now.
+        interval_ms: time between settlements; 0 when there are none (a dated contract).
+        settle_e8: estimated settlement price, 1e-8.
+        settled: (time, rate, mark) of settlements since the venue opened, oldest first.
+    """
 
     spec: Spec
     book: BookView
@@ -96,23 +121,44 @@ class Market:
     last_px: int = 0
     mark_e8: int = 0
     index_e8: int = 0
+    settle_e8: int = 0
     best: tuple[int, int, int, int] = (0, 0, 0, 0)
     rate_e8: int = 10_000
-    interval_ms: int = FUNDING_MS
+    interval_ms: int = 0
     time_ms: int = 0
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
     aggs: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
     candles: deque[Candle] = field(default_factory=lambda: deque(maxlen=1500))
+    mark_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
+    index_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
+    premium_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
+    settled: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=1000))
     feeds: dict[str, DepthFeed] = field(default_factory=dict)
-    news: bool = False
 
     def __post_init__(self) -> None:
         self.lower = self.spec.name.lower()
+        self.interval_ms = self.spec.funding_h * HOUR_MS
 
     def mid(self) -> int:
         """Middle of the best prices, rounded down; the last price when a side is empty."""
         bid, ask = self.book.best(BUY)[0], self.book.best(SELL)[0]
         return (bid + ask) // 2 if bid and ask else self.last_px or self.spec.start_px
+
+    def mark(self) -> int:
+        """Mark price in 1e-8, never 0: the middle of the book until the first mark is made."""
+        return self.mark_e8 or self.spec.px_e8(self.mid())
+
+    def index(self) -> int:
+        """Index price in 1e-8, never 0."""
+        return self.index_e8 or self.spec.px_e8(self.mid())
+
+    def settle(self) -> int:
+        """Estimated settlement price in 1e-8, never 0."""
+        return self.settle_e8 or self.index()
+
+    def next_funding_ms(self, now_ms: int) -> int:
+        """The next settlement after `now_ms`; 0 when the contract has none."""
+        return (now_ms // self.interval_ms + 1) * self.interval_ms if self.interval_ms else 0
 
 
 def next_funding_ms(now_ms: int) -> int:
@@ -121,13 +167,21 @@ def next_funding_ms(now_ms: int) -> int:
 
 
 def gather(m: Market, interval: str, count: int) -> list[Candle]:
-    """The last `count` candles of an interval, oldest first, merged from minutes."""
+    """The last `count` candles of an interval, oldest first, merged from minutes; costs what it merges."""
     step = CANDLE_MS[interval] * MINUTE_MS
-    out: list[Candle] = []
-    for c in m.candles:
-        start = c.open_ms // step * step
-        if out and out[-1].open_ms == start:
-            out[-1].merge(c)
+    runs: list[list[Candle]] = []
+    for c in reversed(m.candles):
+        if runs and runs[-1][0].open_ms // step == c.open_ms // step:
+            runs[-1].append(c)
+        elif len(runs) == count:
+            break
         else:
-            out.append(Candle(start, c.first, c.last, c.o, c.h, c.l, c.c, c.v, c.n, c.quote, c.taker_v, c.taker_quote))
-    return out[-count:]
+            runs.append([c])
+    out: list[Candle] = []
+    for run in reversed(runs):
+        c = run[-1]
+        start = c.open_ms // step * step
+        out.append(Candle(start, c.first, c.last, c.o, c.h, c.l, c.c, c.v, c.n, c.quote, c.taker_v, c.taker_quote))
+        for later in reversed(run[:-1]):
+            out[-1].merge(later)
+    return out

@@ -1,23 +1,60 @@
-"""What the market sees of each symbol: trades, candles, depth feeds and the texts of the streams.
+"""What the market sees of each symbol: update ids, best prices, trades, aggregates, liquidations, and the clock's turn.
 
 Problem: with hundreds of symbols most frames have no reader, and update ids are drawn from one space of all symbols,
-so that a client may not expect them to be consecutive. A depth feed collects touched levels per (symbol, interval)
-from its first reader on.
-What must stay true: `pu` of a feed's event is its previous event's `u`; sizes are absolute; nothing is built for
-nobody.
+so that a client may not expect them to be consecutive. Frames that follow an event are made here; frames that follow
+the clock are made by the stream's own module and sent by the timetable.
+What must stay true: ids grow over all symbols; nothing is built for nobody; a trade is in exactly one aggregate, and an
+aggregate holds fills of one price and one aggressor side within 100 ms.
 """
 
 from __future__ import annotations
 
-from aegis.exchange.instrument import CANDLE_MS, MINUTE_MS, Candle, DepthFeed, Market, Trade, gather, next_funding_ms
+from dataclasses import dataclass
+
+import msgspec
+
+from aegis.exchange import brackets, depthfeed, klines
+from aegis.exchange.instrument import MINUTE_MS, Candle, Market, Trade
 from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.streams import Hub
-from aegis.exchange.symbols import E8, Spec, dec, trim
+from aegis.exchange.tickers import Tickers, book_ticker
+from aegis.exchange.timetable import Timed, Timetable
+
+AGGREGATE_MS = 100
+LIQUIDATION_MS = 1000
 
 
-def levels_text(spec: Spec, rows: list[tuple[int, int]]) -> str:
-    """`["price","size"],…` of levels."""
-    return ",".join(f'["{spec.px(px)}","{spec.qty(qty)}"]' for px, qty in rows)
+@dataclass(slots=True)
+class Aggregate:
+    """Fills of one price and aggressor side that are not published yet; `began_ms` is its first fill's time."""
+
+    first: int
+    last: int
+    px: int
+    qty: int
+    maker: bool
+    began_ms: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForceOrder:
+    """
+    One execution of a liquidation order, as forceOrder shows it.
+
+    Args:
+        side: BUY closes a short.
+        px: bankruptcy price, average: of all its fills so far; ints of the symbol's price places.
+        qty, last, filled: ordered, filled just now, filled in all.
+    """
+
+    side: int
+    qty: int
+    px: int
+    average: int
+    last: int
+    filled: int
+    status: str = "FILLED"
 
 
 class MarketData:
@@ -31,16 +68,31 @@ class MarketData:
     def __init__(self, markets: dict[str, Market], hub: Hub, base_id: int) -> None:
         self.markets, self.hub, self.u = markets, hub, base_id
         self.by_lower = {m.lower: m for m in markets.values()}
-        self.last_flush: dict[str, int] = {}
-        hub.on_subscribe = self.subscribed
+        self.tickers = Tickers(markets)
+        self.timetable = Timetable(hub, self.find)
+        self.open_aggs: dict[str, Aggregate] = {}
+        self.liquidations: dict[str, tuple[int, ForceOrder]] = {}
+        self.told_ms = 0
+        hub.on_subscribe = self.timetable.add
 
-    def subscribed(self, name: str) -> None:
-        """Start the depth feed of a stream name at its first reader."""
-        lower, _, kind = name.partition("@")
-        m = self.by_lower.get(lower)
-        if m is not None and kind.startswith("depth") and kind not in m.feeds:
-            m.feeds[kind] = DepthFeed(m.last_u)
+    def find(self, name: str) -> Timed | None:
+        """The maker of a stream that goes out by the clock."""
+        head, _, kind = name.partition("@")
+        m = self.by_lower.get(head)
+        if m is not None and kind.startswith(("depth", "rpiDepth")):
+            return depthfeed.timed(m, kind)
+        if m is not None and kind.startswith("kline_"):
+            return klines.timed(m, kind)
+        if m is None and kind.startswith("continuousKline_"):
+            pair, _, suffix = head.partition("_")
+            contract = klines.CONTRACTS.get(suffix, "")
+            found = [
+                x for x in self.markets.values() if (x.spec.pair.lower(), x.spec.contract_type) == (pair, contract)
+            ]
+            return klines.timed(found[0], kind, contract) if found else None
+        return self.tickers.find(name, m, kind)
 
+    # book ---------------------------------------------------------------------
     def changed(self, m: Market, now_ms: int) -> None:
         """Take the book's touched levels into the feeds and publish a new best."""
         book = m.book
@@ -59,16 +111,9 @@ class MarketData:
         m.best = best
         name = f"{m.lower}@bookTicker"
         if self.hub.wants(name):
-            s = m.spec
-            self.hub.publish(
-                name,
-                (
-                    f'{{"e":"bookTicker","u":{m.last_u},"s":"{s.name}","ps":"{s.name}","b":"{s.px(best[0])}",'
-                    f'"B":"{s.qty(best[1])}",'
-                    f'"a":"{s.px(best[2])}","A":"{s.qty(best[3])}","T":{now_ms},"E":{now_ms},"st":1}}'
-                ),
-            )
+            self.hub.publish(name, book_ticker(m, best, now_ms))
 
+    # trades ---------------------------------------------------------------------
     def traded(self, m: Market, fills: list[tuple[int, int, int]], side: int, now_ms: int) -> None:
         """Publish executions of one taker: rows of (trade id, price, quantity)."""
         spec, maker = m.spec, side != BUY
@@ -81,148 +126,90 @@ class MarketData:
             if not m.candles or m.candles[-1].open_ms < minute:
                 m.candles.append(Candle(minute, tid, tid, px, px, px, px))
             m.candles[-1].add(px, qty, tid, not maker)
+            self._aggregate(m, (tid, px, qty), maker, now_ms)
             if wanted:
                 self.hub.publish(
                     name,
-                    (
-                        f'{{"e":"trade","E":{now_ms},"T":{now_ms},"s":"{spec.name}","t":{tid},"p":"{spec.px(px)}",'
-                        f'"q":"{spec.qty(qty)}","X":"MARKET","m":{flag},"st":1}}'
-                    ),
+                    f'{{"e":"trade","E":{now_ms},"T":{now_ms},"s":"{spec.name}","t":{tid},"p":"{spec.px(px)}",'
+                    f'"q":"{spec.qty(qty)}","X":"MARKET","m":{flag},"st":1}}',
                 )
-        m.last_px, m.news = fills[-1][1], True
-        self._aggregate(m, fills, maker, now_ms)
+        m.last_px = fills[-1][1]
 
-    def _aggregate(self, m: Market, fills: list[tuple[int, int, int]], maker: bool, now_ms: int) -> None:
-        """One aggTrade per run of equal prices."""
-        spec = m.spec
-        runs: list[list[int]] = []
-        for tid, px, qty in fills:
-            if runs and runs[-1][1] == px:
-                runs[-1][2] += qty
-                runs[-1][3] = tid
-            else:
-                runs.append([tid, px, qty, tid])
+    def _aggregate(self, m: Market, fill: tuple[int, int, int], maker: bool, now_ms: int) -> None:
+        tid, px, qty = fill
+        agg = self.open_aggs.get(m.spec.name)
+        if agg is not None:
+            if (agg.px, agg.maker) == (px, maker) and now_ms - agg.began_ms < AGGREGATE_MS:
+                agg.qty, agg.last, agg.time_ms = agg.qty + qty, tid, now_ms
+                return
+            self._publish_aggregate(m, agg, now_ms)
+        self.open_aggs[m.spec.name] = Aggregate(tid, tid, px, qty, maker, now_ms, now_ms)
+
+    def _publish_aggregate(self, m: Market, agg: Aggregate, now_ms: int) -> None:
+        ident, spec = m.next_agg, m.spec
+        m.next_agg += 1
+        m.aggs.append(Trade(ident, agg.px, agg.qty, agg.time_ms, agg.maker, agg.first, agg.last))
         name = f"{m.lower}@aggTrade"
-        wanted = self.hub.wants(name)
-        for first, px, qty, last in runs:
-            agg = Trade(m.next_agg, px, qty, now_ms, maker, first, last)
-            m.next_agg += 1
-            m.aggs.append(agg)
-            if wanted:
-                self.hub.publish(
-                    name,
-                    (
-                        f'{{"e":"aggTrade","E":{now_ms},"a":{agg.id},"s":"{spec.name}","p":"{spec.px(px)}",'
-                        f'"q":"{spec.qty(qty)}",'
-                        f'"nq":"{spec.qty(qty)}","f":{first},"l":{last},"T":{now_ms},'
-                        f'"m":{"true" if maker else "false"},"st":1}}'
-                    ),
-                )
+        if self.hub.wants(name):
+            qty = spec.qty(agg.qty)
+            self.hub.publish(
+                name,
+                f'{{"e":"aggTrade","E":{now_ms},"a":{ident},"s":"{spec.name}","p":"{spec.px(agg.px)}","q":"{qty}",'
+                f'"nq":"{qty}","f":{agg.first},"l":{agg.last},"T":{agg.time_ms},'
+                f'"m":{"true" if agg.maker else "false"},"st":1}}',
+            )
 
-    def due(self, name: str, every_ms: int, now_ms: int) -> bool:
-        """Has `every_ms` passed since the last time this returned true?"""
-        if now_ms - self.last_flush.get(name, 0) < every_ms:
-            return False
-        self.last_flush[name] = now_ms - now_ms % every_ms if every_ms else now_ms
-        return True
+    # liquidations and contracts -----------------------------------------------------
+    def liquidated(self, m: Market, row: ForceOrder, now_ms: int) -> None:
+        """A liquidation order executed: of each symbol and second only the largest is shown."""
+        seen = self.liquidations.get(m.spec.name)
+        if seen is None or row.qty * row.average > seen[1].qty * seen[1].average:
+            self.liquidations[m.spec.name] = (now_ms, row)
 
+    def _tell_liquidations(self, now_ms: int) -> None:
+        for symbol, (at_ms, row) in self.liquidations.items():
+            m = self.markets[symbol]
+            s = m.spec
+            text = (
+                f'{{"e":"forceOrder","E":{now_ms},"o":{{"s":"{s.name}","S":"{"BUY" if row.side == BUY else "SELL"}",'
+                f'"o":"LIMIT","f":"IOC","q":"{s.qty(row.qty)}","p":"{s.px(row.px)}","ap":"{s.px(row.average)}",'
+                f'"X":"{row.status}","l":"{s.qty(row.last)}","z":"{s.qty(row.filled)}","T":{at_ms},"ps":"{s.pair}",'
+                f'"st":1}}}}'
+            )
+            self.hub.publish(f"{m.lower}@forceOrder", text)
+            self.hub.publish("!forceOrder@arr", text)
+        self.liquidations.clear()
+
+    def contract(self, m: Market, now_ms: int) -> None:
+        """Tell that a contract was listed, changed its state, or has new leverage tiers."""
+        s = m.spec
+        tiers = [
+            {
+                "bs": row["bracket"],
+                "bnf": row["notionalFloor"],
+                "bnc": row["notionalCap"],
+                "mmr": row["maintMarginRatio"],
+                "cf": row["cum"],
+                "mi": s.brackets[i + 1].leverage + 1 if i + 1 < len(s.brackets) else 1,
+                "ma": row["initialLeverage"],
+            }
+            for i, row in enumerate(brackets.rows(s.brackets))
+        ]
+        self.hub.publish(
+            "!contractInfo",
+            f'{{"e":"contractInfo","E":{now_ms},"s":"{s.name}","ps":"{s.pair}","ct":"{s.contract_type}",'
+            f'"dt":{s.delivery_ms},"ot":{s.onboard_ms},"cs":"{s.status}",'
+            f'"bks":{msgspec.json.encode(tiers).decode()},"st":1}}',
+        )
+
+    # clock ----------------------------------------------------------------------------
     def tick(self, now_ms: int) -> None:
         """Everything that goes out by the clock."""
-        due = {ms for ms in (0, 100, 250, 500) if self.due(f"depth{ms}", ms, now_ms)}
-        candles, marks1, marks3 = (
-            self.due("kline", 250, now_ms),
-            self.due("mark1", 1000, now_ms),
-            self.due("mark3", 3000, now_ms),
-        )
-        tickers = self.due("ticker", 1000, now_ms)
-        for m in self.markets.values():
-            for kind, feed in m.feeds.items():
-                self._flush(m, kind, feed, due, now_ms)
-            if marks1:
-                self._mark(m, marks3, now_ms)
-            if candles and m.candles:
-                self._klines(m, now_ms)
-            if tickers:
-                self._ticker(m, now_ms)
-            if candles:
-                m.news = False
-
-    def _flush(self, m: Market, kind: str, feed: DepthFeed, due: set[int], now_ms: int) -> None:
-        head, _, speed = kind.partition("@")
-        every = int(speed[:-2]) if speed.endswith("ms") and speed[:-2].isdigit() else 250
-        if every not in due or not feed.pending:
-            return
-        count = int(head[5:]) if head[5:].isdigit() else 0
-        name, spec, book = f"{m.lower}@{kind}", m.spec, m.book
-        if self.hub.wants(name):
-            if count:
-                bids, asks = book.top(BUY, count), book.top(SELL, count)
-            else:
-                bids = [(px, book.level(BUY, px)) for side, px in sorted(feed.pending) if side == BUY]
-                asks = [(px, book.level(SELL, px)) for side, px in sorted(feed.pending) if side == SELL]
-            self.hub.publish(
-                name,
-                (
-                    f'{{"e":"depthUpdate","E":{now_ms},"T":{now_ms},"s":"{spec.name}","ps":"{spec.name}",'
-                    f'"U":{feed.first_u},"u":{m.last_u},'
-                    f'"pu":{feed.prev_u},"b":[{levels_text(spec, bids)}],"a":[{levels_text(spec, asks)}],"st":1}}'
-                ),
-            )
-        feed.prev_u, feed.first_u = m.last_u, 0
-        feed.pending.clear()
-
-    def _mark(self, m: Market, slow: bool, now_ms: int) -> None:
-        names = [f"{m.lower}@markPrice@1s"] + ([f"{m.lower}@markPrice"] if slow else [])
-        for name in names:
-            if self.hub.wants(name):
-                mark = m.spec.px(m.mid())
-                self.hub.publish(
-                    name,
-                    (
-                        f'{{"e":"markPriceUpdate","E":{now_ms},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}",'
-                        f'"P":"{mark}","i":"{mark}",'
-                        f'"r":"{dec(m.rate_e8, E8)}","T":{next_funding_ms(now_ms)},"st":1}}'
-                    ),
-                )
-
-    def _klines(self, m: Market, now_ms: int) -> None:
-        last_ms = m.candles[-1].open_ms
-        closed = now_ms // MINUTE_MS * MINUTE_MS > last_ms and now_ms - last_ms < MINUTE_MS + 500
-        if not (m.news or closed):
-            return
-        for interval, minutes in CANDLE_MS.items():
-            name = f"{m.lower}@kline_{interval}"
-            if not self.hub.wants(name):
-                continue
-            c, s, span = gather(m, interval, 1)[0], m.spec, minutes * MINUTE_MS
-            ended, e = now_ms >= c.open_ms + span, s.px_exp + s.qty_exp
-            self.hub.publish(
-                name,
-                (
-                    f'{{"e":"kline","E":{now_ms},"s":"{s.name}","k":{{"t":{c.open_ms}, "T":{c.open_ms + span - 1},'
-                    f' "s":"{s.name}", '
-                    f'"i":"{interval}", "f":{c.first}, "L":{c.last}, "o":"{s.px(c.o)}", "c":"{s.px(c.c)}",'
-                    f' "h":"{s.px(c.h)}", '
-                    f'"l":"{s.px(c.l)}", "v":"{s.qty(c.v)}", "n":{c.n}, "x":{"true" if ended else "false"},'
-                    f' "q":"{dec(c.quote, e)}", '
-                    f'"V":"{s.qty(c.taker_v)}", "Q":"{dec(c.taker_quote, e)}", "B":"0"}}}}'
-                ),
-            )
-
-    def _ticker(self, m: Market, now_ms: int) -> None:
-        name = f"{m.lower}@ticker"
-        if not (self.hub.wants(name) and m.candles):
-            return
-        s, e = m.spec, m.spec.px_exp + m.spec.qty_exp
-        c = gather(m, "1d", 1)[0]
-        self.hub.publish(
-            name,
-            (
-                f'{{"e":"24hrTicker","E":{now_ms},"s":"{s.name}","ps":"{s.name}","p":"{s.px(c.c - c.o)}",'
-                f'"P":"0.000","w":"{s.px(c.quote // c.v)}",'
-                f'"c":"{s.px(c.c)}","Q":"{trim(m.trades[-1].qty, s.qty_exp)}","o":"{s.px(c.o)}","h":"{s.px(c.h)}",'
-                f'"l":"{s.px(c.l)}",'
-                f'"v":"{s.qty(c.v)}","q":"{dec(c.quote, e)}","O":{c.open_ms},"C":{now_ms},"F":{c.first},'
-                f'"L":{c.last},"n":{c.n},"st":1}}'
-            ),
-        )
+        for symbol, agg in list(self.open_aggs.items()):
+            if now_ms - agg.began_ms >= AGGREGATE_MS:
+                del self.open_aggs[symbol]
+                self._publish_aggregate(self.markets[symbol], agg, now_ms)
+        if now_ms // LIQUIDATION_MS != self.told_ms // LIQUIDATION_MS:
+            self.told_ms = now_ms
+            self._tell_liquidations(now_ms)
+        self.timetable.run(now_ms)

@@ -15,14 +15,24 @@ from dataclasses import dataclass, field
 from aegis.errors import VenueError
 
 AGENT = 0  # owner of background orders; they may trade with each other
-USER = 1
+USER = 1  # the first account; others follow
 BUY, SELL = 1, -1
 OPEN = ("NEW", "PARTIALLY_FILLED")
 
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """One order. `px` is 0 for MARKET; `cost` is the sum of price times quantity of its fills, in raw integer units."""
+    """
+    One order.
+
+    Args:
+        owner: number of the account, AGENT for the background.
+        px: 0 for MARKET.
+        cost: sum of price times quantity of its fills, in raw integer units.
+        reason: the venue's `er`.
+        born_kind, stop_px, close_position, working_type: what a conditional order that became this one was.
+        changes: amendments, each (time ms, modify id, (price, quantity) before, after).
+    """
 
     id: int
     client_id: str
@@ -42,7 +52,14 @@ class Order:
     time_ms: int = 0
     update_ms: int = 0
     gtd_ms: int = 0
-    amendments: int = 0
+    position_side: str = "BOTH"
+    price_match: str = "NONE"
+    born_kind: str = ""
+    stop_px: int = 0
+    working_type: str = "CONTRACT_PRICE"
+    close_position: bool = False
+    price_protect: bool = False
+    changes: list[tuple[int, str, tuple[int, int], tuple[int, int]]] = field(default_factory=list)
 
     @property
     def left(self) -> int:
@@ -200,7 +217,7 @@ class Book:
             VenueError: -5022 post-only would trade, -5021 fill-or-kill cannot be filled. The book is then unchanged.
         """
         limit = bound if order.kind == "MARKET" else order.px
-        if order.tif == "GTX" and self.crosses(order.side, order.px):
+        if order.tif in ("GTX", "RPI") and self.crosses(order.side, order.px):
             raise VenueError(
                 -5022, "Due to the order could not be executed as maker, the Post Only order will be rejected."
             )
@@ -253,6 +270,14 @@ class Book:
         """Take a resting order out of the book (its status is the caller's)."""
         self.half[order.side].remove(order)
         self.touched.add((order.side, order.px))
+
+    def shrink(self, order: Order, qty: int) -> bool:
+        """Lower a resting order's total quantity without losing its place; false when this book cannot."""
+        level = self.half[order.side].levels[order.px]
+        level.total -= order.qty - qty
+        order.qty = qty
+        self.touched.add((order.side, order.px))
+        return True
 
     def check(self) -> None:
         """Raise AssertionError when a law of this module is broken (tests and the control endpoint call it)."""

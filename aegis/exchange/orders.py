@@ -1,59 +1,78 @@
-"""Order commands from parameters to the engine, and orders as the venue shows them.
+"""Order commands from parameters to the engine.
 
 What must stay true: a refused command changes nothing; answers to place, cancel and modify carry no average price and
-no quote sum.
+no quote sum (since July 2026; see Rules.answer_money).
 """
 
 from __future__ import annotations
 
-import re
-import secrets
 from typing import Any
 
 from aegis.errors import VenueError
-from aegis.exchange import filters
-from aegis.exchange.account import Account
+from aegis.exchange import filters, margin
+from aegis.exchange.account import BOTH, LONG, SHORT, Account
+from aegis.exchange.brackets import cap_e8
 from aegis.exchange.clock import mono_ns
 from aegis.exchange.engine import Exchange
-from aegis.exchange.events import average, side_text
 from aegis.exchange.instrument import Market
 from aegis.exchange.matching import BUY, SELL, Order
-from aegis.exchange.symbols import dec
+from aegis.exchange.order_views import side_text, view
+from aegis.exchange.params import Params, choice, client_id, flag, integer, need, unneeded
+from aegis.exchange.symbols import Spec
 
-Params = dict[str, str]
-CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}", re.ASCII)
-TIFS = ("GTC", "IOC", "FOK", "GTX", "GTD")
+TIFS = ("GTC", "IOC", "FOK", "GTX", "GTD", "RPI")
 STPS = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
+MATCHES = {"OPPONENT": (-1, 1), "OPPONENT_5": (-1, 5)} | {
+    name: (1, depth) for name, depth in (("QUEUE", 1), ("QUEUE_5", 5), ("QUEUE_10", 10), ("QUEUE_20", 20))
+}
 CONDITIONAL = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
+GTD_AHEAD_MS, GTD_END_MS = 600_000, 253_402_300_799_000
+THREE_DAYS_MS, NINETY_DAYS_MS = 3 * 86_400_000, 90 * 86_400_000
 
 
-def need(p: Params, name: str) -> str:
-    """A mandatory parameter; -1102 when missing or empty."""
-    value = p.get(name, "")
-    if not value:
-        raise VenueError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
-    return value
+def position_side(acc: Account, p: Params) -> str:
+    """The position side of an order, which must suit the account's mode (-4061)."""
+    side = p.get("positionSide") or BOTH
+    if side not in (BOTH, LONG, SHORT):
+        raise VenueError(-1116 if not side else -1130, "Data sent for parameter 'positionSide' is not valid.")
+    if (side == BOTH) == acc.settings.hedge:
+        raise VenueError(-4061, "Order's position side does not match user's setting.")
+    if acc.settings.hedge and p.get("reduceOnly"):
+        raise VenueError(-1106, "Parameter 'reduceonly' sent when not required.")
+    return side
 
 
-def integer(p: Params, name: str, default: int) -> int:
-    """An optional whole number; -1100 when it is not one."""
-    text = p.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.lstrip("-").isdigit()):
-        raise VenueError(-1100, f"Illegal characters found in parameter '{name}'.")
-    return int(text)
+def price_of(m: Market, p: Params, side: int) -> tuple[int, str]:
+    """(price, price match) of a LIMIT order; one of the two is given."""
+    match = p.get("priceMatch") or "NONE"
+    if match == "NONE":
+        return filters.number(need(p, "price"), "price", m.spec.px_exp), match
+    if match not in MATCHES:
+        raise VenueError(-5037, "Invalid price match")
+    unneeded(p, "price")
+    sign, depth = MATCHES[match]
+    rows = m.book.top(side * sign, depth)
+    if len(rows) < depth:
+        raise VenueError(-5041, "No depth matches this BBO order")
+    return rows[-1][0], match
 
 
-def flag(p: Params, name: str) -> bool:
-    """A boolean parameter, in any spelling of case; -1100 otherwise."""
-    text = p.get(name, "false").lower()
-    if text not in ("true", "false"):
-        raise VenueError(-1100, f"Illegal characters found in parameter '{name}'.")
-    return text == "true"
+def good_till(ex: Exchange, p: Params, tif: str) -> int:
+    """Expiry of a GTD order in ms, to the second; 0 for others."""
+    if tif != "GTD":
+        return 0
+    need(p, "goodTillDate")
+    at = integer(p, "goodTillDate", 0)
+    if not ex.clock() + GTD_AHEAD_MS < at < GTD_END_MS:
+        raise VenueError(
+            -5040,
+            "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than "
+            "253402300799000",
+        )
+    return at // 1000 * 1000
 
 
-def parse(ex: Exchange, p: Params) -> tuple[Market, dict[str, object]]:
+def parse(ex: Exchange, acc: Account, p: Params, batch: bool = False) -> tuple[Market, dict[str, Any]]:
     """
     Validate a new order's parameters down to Order fields; everything but filters and account state.
 
@@ -61,148 +80,150 @@ def parse(ex: Exchange, p: Params) -> tuple[Market, dict[str, object]]:
         VenueError: with the venue's code of the first thing wrong.
     """
     m = ex.market(need(p, "symbol"))
-    side, kind = need(p, "side"), need(p, "type")
-    if side not in ("BUY", "SELL"):
-        raise VenueError(-1117, "Invalid side.")
+    side = BUY if choice(p, "side", ("BUY", "SELL"), -1117) == "BUY" else SELL
+    kind = need(p, "type")
     if kind in CONDITIONAL:
         raise VenueError(
             -4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead."
         )
     if kind not in ("LIMIT", "MARKET"):
         raise VenueError(-1116, "Invalid orderType.")
-    if p.get("positionSide", "BOTH") != "BOTH":
-        raise VenueError(-4061, "Order's position side does not match user's setting.")
-    tif, px = "GTC", 0
+    pos_side = position_side(acc, p)
+    tif, px, match = "GTC", 0, "NONE"
     if kind == "LIMIT":
-        tif = need(p, "timeInForce")
-        px = filters.number(need(p, "price"), "price", m.spec.px_exp)
-    elif p.get("timeInForce") or p.get("price"):
-        name = "timeInForce" if p.get("timeInForce") else "price"
-        raise VenueError(-1106, f"Parameter '{name}' sent when not required.")
-    if tif not in TIFS:
-        raise VenueError(-1115, "Invalid timeInForce.")
-    stp = p.get("selfTradePreventionMode", "EXPIRE_MAKER")
+        tif = choice(p, "timeInForce", TIFS, -1115)
+        px, match = price_of(m, p, side)
+    else:
+        unneeded(p, "timeInForce", "price", "priceMatch", "goodTillDate")
+    default = ex.rules.default_stp_batch if batch else ex.rules.default_stp
+    stp = p.get("selfTradePreventionMode") or default
     if stp not in STPS:
-        raise VenueError(-5038, "Invalid self trade prevention mode.")
-    client_id = p.get("newClientOrderId") or secrets.token_urlsafe(16)
-    if not CLIENT_ID.fullmatch(client_id):
-        raise VenueError(-4015, "Client order id is not valid.")
-    gtd = integer(p, "goodTillDate", 0) // 1000 * 1000
-    if tif == "GTD" and gtd <= ex.clock() + 600_000:
-        raise VenueError(-5040, "Invalid goodTillDate.")
-    qty = filters.number(need(p, "quantity"), "quantity", m.spec.qty_exp)
+        raise VenueError(-5039, "Invalid self trade prevention mode")
     return m, {
-        "client_id": client_id,
-        "side": BUY if side == "BUY" else SELL,
+        "client_id": client_id(p, "newClientOrderId"),
+        "side": side,
         "kind": kind,
         "tif": tif,
         "px": px,
-        "qty": qty,
+        "qty": filters.number(need(p, "quantity"), "quantity", m.spec.qty_exp),
         "reduce_only": flag(p, "reduceOnly"),
         "stp": stp,
-        "gtd_ms": gtd if tif == "GTD" else 0,
+        "gtd_ms": good_till(ex, p, tif),
+        "position_side": pos_side,
+        "price_match": match,
     }
 
 
-def admit(ex: Exchange, acc: Account, m: Market, f: dict[str, Any]) -> None:
+def admit(ex: Exchange, acc: Account, m: Market, o: Order) -> None:
     """
     Filters and account state of a parsed order.
 
     Raises:
-        VenueError: filters' codes, -4116, -2022, -2025, -2019.
+        VenueError: filters' codes, -1122, -4116, -2022, -4118, -2025, -4131, -2027, -2019.
     """
-    spec, px, qty, side = m.spec, f["px"], f["qty"], f["side"]
-    market = f["kind"] == "MARKET"
-    filters.check_quantity(spec, qty, market)
+    spec, market = m.spec, o.kind == "MARKET"
+    if spec.status != "TRADING":
+        raise VenueError(-4140, "Invalid symbol status for opening position.")
+    filters.check_quantity(spec, o.qty, market)
     if not market:
-        filters.check_price(spec, side, px, m.mid())
-    if not f["reduce_only"]:
-        filters.check_notional(spec, m.mid() if market else px, qty)
-    before = ex.by_client.get((spec.name, f["client_id"]))
+        filters.check_price(spec, o.side, o.px, m.mark())
+    closing = margin.closes(o)
+    if market and not closing:
+        filters.check_market_notional(spec, m.mark(), o.qty)
+    elif not closing:
+        filters.check_notional(spec, o.px, o.qty)
+    before = acc.by_client.get((spec.name, o.client_id))
     if before is not None and before.is_open:
         raise VenueError(-4116, "ClientOrderId is duplicated.")
-    if len(ex.open[spec.name]) >= spec.max_orders:
+    if len(acc.open[spec.name]) >= spec.max_orders:
         raise VenueError(-2025, "Reach max open order limit.")
-    held = acc.position(spec.name).qty
-    if f["reduce_only"]:
-        working = sum(o.left for o in ex.open[spec.name].values() if o.reduce_only)
-        if held * side >= 0 or qty + working > abs(held):
-            raise VenueError(-2022, "ReduceOnly Order is rejected.")
+    if market:
+        filters.check_counterparty(spec, o.side, m.book.best(-o.side)[0], m.mark())
+    if closing:
+        covered(acc, spec, o)
         return
-    growth = qty if held * side >= 0 else max(0, qty - abs(held))
-    if spec.notional_e8(m.mid() if market else px, growth) // spec.leverage > ex.available_e8(spec.quote):
+    affordable(ex, acc, m, o)
+
+
+def covered(acc: Account, spec: Spec, o: Order) -> None:
+    """A closing order needs a position that is large enough (-2022) after other closing orders (-4118)."""
+    held = acc.position(spec.name, o.position_side).qty
+    if held * o.side >= 0 or o.qty > abs(held):
+        raise VenueError(-2022, "ReduceOnly Order is rejected.")
+    working = sum(
+        w.left
+        for w in acc.open[spec.name].values()
+        if w.position_side == o.position_side and w is not o and margin.closes(w)
+    )
+    if working and o.qty + working > abs(held):
+        raise VenueError(-4118, "ReduceOnly Order Failed. Please check your existing position and open orders")
+
+
+def affordable(ex: Exchange, acc: Account, m: Market, o: Order) -> None:
+    """Room at the leverage (-2027) and margin (-2019) for an order that may open."""
+    spec = m.spec
+    best = m.book.best(-o.side)[0]
+    px = o.px or best or m.mid()
+    worth = spec.value_e8(m.mark(), acc.position(spec.name, o.position_side).qty)
+    buys, sells = margin.working_e8(acc, spec, o.position_side)
+    more = spec.notional_e8(px, o.qty)
+    after = margin.exposure_e8(worth, buys + more * (o.side == BUY), sells + more * (o.side == SELL))
+    grows = after > margin.exposure_e8(worth, buys, sells)
+    if grows and after > cap_e8(spec.brackets, acc.leverage(spec.name)):
+        raise VenueError(-2027, "Exceeded the maximum allowable position at current leverage.")
+    want = margin.need_e8(acc, m, o, px)
+    if want and want > margin.available_e8(ex, acc, spec.quote):
         raise VenueError(-2019, "Margin is insufficient.")
 
 
-def view(ex: Exchange, o: Order, money: bool = False) -> dict[str, Any]:
-    """An order as JSON fields; `money` adds what only queries carry."""
-    spec = ex.markets[o.symbol].spec
-    row: dict[str, Any] = {
-        "orderId": o.id,
-        "symbol": o.symbol,
-        "status": o.status,
-        "clientOrderId": o.client_id,
-        "price": spec.px(o.px),
-        "origQty": spec.qty(o.qty),
-        "executedQty": spec.qty(o.filled),
-        "timeInForce": o.tif,
-        "type": o.kind,
-        "reduceOnly": o.reduce_only,
-        "closePosition": False,
-        "side": side_text(o.side),
-        "positionSide": "BOTH",
-        "stopPrice": "0",
-        "workingType": "CONTRACT_PRICE",
-        "priceProtect": False,
-        "origType": o.kind,
-        "priceMatch": "NONE",
-        "selfTradePreventionMode": o.stp,
-        "goodTillDate": o.gtd_ms,
-        "updateTime": o.update_ms,
-    }
-    if money:
-        row |= {
-            "avgPrice": average(spec, o.filled, o.cost),
-            "time": o.time_ms,
-            "cumQuote": dec(o.cost, spec.px_exp + spec.qty_exp),
-        }
-    else:
-        row["cumQty"] = spec.qty(o.filled)
-    return row
-
-
-def place(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
+def place(ex: Exchange, acc: Account, p: Params, batch: bool = False) -> dict[str, Any]:
     """POST order / order.place: ACK shows the order as it was accepted, RESULT as it is after matching."""
-    kind = p.get("newOrderRespType", "ACK")
+    kind = p.get("newOrderRespType") or "ACK"
     if kind not in ("ACK", "RESULT"):
         raise VenueError(-1100, "Illegal characters found in parameter 'newOrderRespType'.")
-    m, fields = parse(ex, p)
-    admit(ex, acc, m, fields)
-    o = ex.user_order(m.spec.name, fields)
+    m, fields = parse(ex, acc, p, batch)
+    o = ex.user_order(acc, m.spec.name, fields)
+    admit(ex, acc, m, o)
     ex.submit(o)
-    row = view(ex, o)
+    row = view(ex, o, money=ex.rules.answer_money)
     if kind == "ACK":
         row |= {"status": "NEW", "executedQty": m.spec.qty(0), "cumQty": m.spec.qty(0)}
     return row
 
 
+def place_unnamed(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
+    """order.place of the WebSocket API, whose default self-trade prevention is the batch's."""
+    return place(ex, acc, p, batch=True)
+
+
 def test(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
-    """POST order/test: the same checks, no order."""
-    m, fields = parse(ex, p)
-    admit(ex, acc, m, fields)
-    return {}
+    """POST order/test: the same checks, no order; the answer shows what it would have been."""
+    m, fields = parse(ex, acc, p)
+    o = ex.user_order(acc, m.spec.name, fields)
+    admit(ex, acc, m, o)
+    return view(ex, o, money=True)
 
 
 def find(ex: Exchange, acc: Account, p: Params, code: int) -> Order:
-    """The order that `orderId` (first) or `origClientOrderId` names; `code` when there is none."""
+    """The order that `orderId` (first) or `origClientOrderId` names; `code` when there is none any more."""
     m = ex.market(need(p, "symbol"))
     if p.get("orderId"):
-        found = ex.orders.get((m.spec.name, integer(p, "orderId", 0)))
+        found = acc.orders.get((m.spec.name, integer(p, "orderId", 0)))
+    elif p.get("origClientOrderId"):
+        found = acc.by_client.get((m.spec.name, p["origClientOrderId"]))
     else:
-        found = ex.by_client.get((m.spec.name, need(p, "origClientOrderId")))
-    if found is None:
+        raise VenueError(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+    if found is None or forgotten(ex, found):
         raise VenueError(code, "Unknown order sent." if code == -2011 else "Order does not exist.")
     return found
+
+
+def forgotten(ex: Exchange, o: Order) -> bool:
+    """Ended orders vanish after 90 days, those without a fill after 3."""
+    if o.is_open:
+        return False
+    age = ex.clock() - o.update_ms
+    return age > NINETY_DAYS_MS or (age > THREE_DAYS_MS and not o.filled)
 
 
 def cancel(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
@@ -211,7 +232,7 @@ def cancel(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     if not o.is_open:
         raise VenueError(-2011, "Unknown order sent.")
     ex.finish(o, "CANCELED")
-    return view(ex, o)
+    return view(ex, o, money=ex.rules.answer_money)
 
 
 def query(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
@@ -228,33 +249,57 @@ def open_order(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
 
 
 def modify(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
-    """PUT order / order.modify; -2013 gone, -5027 nothing changes, -5047 reduce-only mismatch."""
+    """PUT order / order.modify; -2013 gone, -5025 not LIMIT, -5026 too often, -5027 nothing changes, -5047 mismatch."""
     o = find(ex, acc, p, -2013)
-    spec = ex.markets[o.symbol].spec
+    m = ex.markets[o.symbol]
+    spec = m.spec
     if not o.is_open:
         raise VenueError(-2013, "Order does not exist.")
-    px = filters.number(need(p, "price"), "price", spec.px_exp)
-    qty = filters.number(need(p, "quantity"), "quantity", spec.qty_exp)
-    if need(p, "side") != side_text(o.side):
+    if o.kind != "LIMIT":
+        raise VenueError(-5025, "Only limit order is supported.")
+    if choice(p, "side", ("BUY", "SELL"), -1117) != side_text(o.side):
         raise VenueError(-1117, "Invalid side.")
-    if "reduceOnly" in p and flag(p, "reduceOnly") and not o.reduce_only:
-        raise VenueError(-5047, "Original order is not reduce only.")
-    filters.check_price(spec, o.side, px, ex.markets[o.symbol].mid())
+    qty = filters.number(need(p, "quantity"), "quantity", spec.qty_exp)
+    px, match = price_of(m, p, o.side)
+    reducing = flag(p, "reduceOnly")
+    if reducing and not o.reduce_only:
+        raise VenueError(-5047, "The original order is not reduce only.")
+    filters.check_price(spec, o.side, px, m.mark())
     filters.check_quantity(spec, qty, False)
-    if not o.reduce_only:
-        filters.check_notional(spec, px, qty)
+    if not reducing and not margin.closes(o) and spec.notional_e8(px, qty) < spec.min_notional_e8:
+        raise VenueError(-5029, "The modification's notional is below the minimum.")
     if (px, qty) == (o.px, o.qty):
         raise VenueError(-5027, "No need to modify the order.")
-    if o.amendments >= 10000:
+    if len(o.changes) >= spec.max_amendments:
         raise VenueError(-5026, "Exceed maximum modify order limit.")
+    if qty > o.filled:
+        rival = ex.user_order(acc, spec.name, {
+            "client_id": o.client_id, "side": o.side, "kind": o.kind, "tif": o.tif, "px": px, "qty": qty - o.filled,
+            "reduce_only": o.reduce_only, "position_side": o.position_side,
+        })  # fmt: skip
+        fits(ex, acc, m, o, rival)
+    o.price_match = match
     ex.amend(o, px, qty, str(integer(p, "modifyId", 0)) if p.get("modifyId") else "")
-    return view(ex, o)
+    return view(ex, o, money=ex.rules.answer_money)
+
+
+def fits(ex: Exchange, acc: Account, m: Market, o: Order, rival: Order) -> None:
+    """Would the account carry `rival` in the place of `o`?"""
+    rows = acc.open[o.symbol]
+    del rows[o.id]
+    try:
+        if margin.closes(rival):
+            covered(acc, m.spec, rival)
+        else:
+            affordable(ex, acc, m, rival)
+    finally:
+        rows[o.id] = o
 
 
 def cancel_all(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
-    """DELETE allOpenOrders of one symbol."""
+    """DELETE allOpenOrders of one symbol; conditional orders are not touched."""
     m = ex.market(need(p, "symbol"))
-    for o in list(ex.open[m.spec.name].values()):
+    for o in list(acc.open[m.spec.name].values()):
         ex.finish(o, "CANCELED")
     return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
@@ -267,7 +312,7 @@ def countdown(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     if delay < 0:
         raise VenueError(-1130, "Data sent for parameter 'countdownTime' is not valid.")
     if delay:
-        ex.deadlines[m.spec.name] = (mono_ns() + delay * 1_000_000, delay)
+        acc.deadlines[m.spec.name] = (mono_ns() + delay * 1_000_000, delay)
     else:
-        ex.deadlines.pop(m.spec.name, None)
+        acc.deadlines.pop(m.spec.name, None)
     return {"symbol": m.spec.name, "countdownTime": str(delay)}

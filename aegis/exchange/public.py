@@ -13,7 +13,7 @@ from aegis.exchange import filters
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import CANDLE_MS, FUNDING_MS, MINUTE_MS, Market, Trade, gather, next_funding_ms
 from aegis.exchange.matching import BUY, SELL
-from aegis.exchange.orders import Params, integer, need
+from aegis.exchange.params import Params, integer, need
 from aegis.exchange.symbols import E8, dec
 from aegis.limits import WEIGHT_PER_MINUTE
 

@@ -1,13 +1,14 @@
-"""REST: the routing table, weights, signatures, errors as the venue writes them. Handlers live in `public` and
-`private`.
+"""REST: the way of one HTTP request: counted, authenticated, run, answered as the venue writes it.
 
-What must stay true: a request is counted before it is served; a signed one is verified before a parameter is read;
-every refusal is JSON {"code","msg"} with the HTTP status of its kind.
+What must stay true: a request is counted before it is served; a signed one is verified over its exact bytes before a
+parameter is acted on; every refusal is JSON {"code","msg"} with the HTTP status of its kind; counts of orders are
+told only with an accepted order.
 """
 
 from __future__ import annotations
 
 import asyncio
+from http.client import responses
 from typing import Any
 
 import msgspec
@@ -15,77 +16,103 @@ from aiohttp import web
 
 from aegis.errors import VenueError
 from aegis.exchange.auth import Gate, parse_pairs
-from aegis.exchange.clock import now_ms
 from aegis.exchange.engine import Exchange
-from aegis.exchange.limits import Limits
-from aegis.exchange.route import NONE, SIGNED
+from aegis.exchange.faults import Answer
+from aegis.exchange.limits import Limits, TooMany
+from aegis.exchange.route import NONE, SIGNED, Route
 from aegis.exchange.routes import rest_routes
+
+JSON = "application/json;charset=UTF-8"
+
+
+def wire(answer: Answer) -> bytes:
+    """An answer as HTTP/1.1 bytes, for a connection that will break inside it."""
+    rows = answer.headers | {"Content-Length": str(len(answer.body))}
+    head = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}", *(f"{k}: {v}" for k, v in rows.items())]
+    return ("\r\n".join(head) + "\r\n\r\n").encode() + answer.body
 
 
 class Rest:
     """The HTTP door."""
 
     def __init__(self, ex: Exchange, gate: Gate, limits: Limits) -> None:
-        self.ex, self.gate, self.limits, self.routes = ex, gate, limits, rest_routes()
+        self.ex, self.gate, self.limits = ex, gate, limits
+        self.routes = rest_routes()
+        self.routes["GET", "/fapi/v1/rateLimit/order"] = Route(lambda _ex, _acc, _p: limits.order_rows())
         self.paths = {path for _, path in self.routes}
 
-    def answer(self, status: int, body: Any) -> web.Response:
-        """A JSON response with the limit headers."""
-        headers = {
-            "X-MBX-USED-WEIGHT-1M": str(self.limits.used),
-            "X-MBX-ORDER-COUNT-10S": str(self.limits.recent(now_ms())),
-            "X-MBX-ORDER-COUNT-1M": str(len(self.limits.stamps)),
-        }
-        return web.Response(
-            status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers
-        )
+    def answer(self, ip: str, status: int, body: Any) -> Answer:
+        """A JSON answer with the weight used so far."""
+        used = self.limits.used(ip, self.ex.clock())
+        return Answer(status, msgspec.json.encode(body), {"Content-Type": JSON, "X-MBX-USED-WEIGHT-1M": str(used)})
+
+    def refusal(self, ip: str, e: VenueError) -> Answer:
+        """A refusal with its status; one for going too fast says when to come again."""
+        answer = self.answer(ip, e.status, {"code": e.code, "msg": e.msg})
+        if isinstance(e, TooMany):
+            answer.headers["Retry-After"] = str(e.retry_after_s)
+        return answer
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request, with the planted fault it meets, if any."""
+        """Answer one request, with the planted faults it meets."""
         path, _, query = request.raw_path.partition("?")
-        body = (await request.read()).decode("utf-8", "replace")
-        fault = self.ex.faults.next(f"{request.method} {path}")
-        if fault is not None:
-            if fault.delay_ms:
-                await asyncio.sleep(fault.delay_ms / 1000)
-            if fault.kind == "error":
-                return self.answer(fault.status, {"code": fault.code, "msg": fault.msg})
-        try:
-            response = self.run(request, path, query, body)
-        except VenueError as e:
-            response = self.answer(e.status, {"code": e.code, "msg": e.msg})
-        if fault is not None and fault.kind == "drop_reply" and request.transport is not None:
-            request.transport.abort()
-        return response
+        body = await request.read()
+        ip, name = request.remote or "", f"{request.method} {path}"
+        planted = self.ex.faults.before(name)
+        if planted is not None and planted.delay_ms:
+            await asyncio.sleep(planted.delay_ms / 1000)
+        instead = planted.instead if planted is not None else None
+        if isinstance(instead, Answer):
+            answer = instead
+        else:
+            try:
+                if instead is not None:
+                    raise instead
+                answer = self.run(request, ip, path, query.encode("utf-8", "surrogateescape"), body)
+            except VenueError as e:
+                answer = self.refusal(ip, e)
+        answer = self.ex.faults.after(name, answer)
+        if answer.delay_ms:
+            await asyncio.sleep(answer.delay_ms / 1000)
+        if answer.cut is not None:
+            self.cut(request, answer)
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
-    def run(self, request: web.Request, path: str, query: str, body: str) -> web.Response:
-        """Count, authenticate, dispatch."""
-        route = self.routes.get((request.method, path))
+    @staticmethod
+    def cut(request: web.Request, answer: Answer) -> None:
+        """Let the first bytes of an answer leave, then break the connection."""
+        transport = request.transport
+        if transport is None:
+            return
+        if answer.cut:
+            transport.write(wire(answer)[: answer.cut])
+            transport.close()
+        else:
+            transport.abort()
+
+    def route(self, method: str, path: str) -> Route:
+        """The route of a request; HEAD runs as GET. 404 for an unknown path, 405 for a known one's other methods."""
+        route = self.routes.get(("GET" if method == "HEAD" else method, path))
         if route is None:
-            status = 405 if path in self.paths else 404
-            return self.answer(
-                status,
-                {"code": -1000 if status == 405 else -5000, "msg": f"Path {path}, Method {request.method} is invalid"},
-            )
-        now = self.ex.clock()
-        plain = parse_pairs(body) | parse_pairs(query)
-        weight = route.weight if isinstance(route.weight, int) else route.weight(plain)
-        if self.limits.charge(weight, now) > self.limits.weight_max:
-            response = self.answer(
-                429,
-                {
-                    "code": -1003,
-                    "msg": f"Too many requests; current limit is {self.limits.weight_max} request weight per 1 MINUTE.",
-                },
-            )
-            response.headers["Retry-After"] = str(60 - now // 1000 % 60)
-            return response
-        api_key = request.headers.get("X-MBX-APIKEY")
+            raise VenueError(-5000, f"Path {path}, Method {method} is invalid", 405 if path in self.paths else 404)
+        return route
+
+    def run(self, request: web.Request, ip: str, path: str, query: bytes, body: bytes) -> Answer:
+        """Count, authenticate, dispatch; VenueError for whatever the venue refuses."""
+        route, now = self.route(request.method, path), self.ex.clock()
+        p = parse_pairs(body) | parse_pairs(query)
+        weight = route.weight if isinstance(route.weight, int) else route.weight(p)
+        self.limits.charge(ip, weight, now, path=path)
         if route.security == NONE:
-            return self.answer(200, route.run(self.ex, plain))
-        account = self.ex.accounts[self.gate.key(api_key).account]
+            return self.answer(ip, 200, route.run(self.ex, p))
+        key = self.gate.key(request.headers.get("X-MBX-APIKEY"), ip)
         if route.security == SIGNED:
-            plain = self.gate.rest(api_key, query, body, now)
+            p = self.gate.rest(key, query, body, now)
+        self.gate.permit(key, route.security == SIGNED and request.method not in ("GET", "HEAD"), ip)
         if route.orders:
-            self.limits.order(route.orders, now)
-        return self.answer(200, route.run(self.ex, account, plain))
+            self.limits.order(key.account, route.orders, now)
+        answer = self.answer(ip, 200, route.run(self.ex, self.ex.accounts[key.account], p))
+        if route.orders:
+            ten_s, minute = self.limits.order_counts(key.account, now)
+            answer.headers |= {"X-MBX-ORDER-COUNT-10S": str(ten_s), "X-MBX-ORDER-COUNT-1M": str(minute)}
+        return answer

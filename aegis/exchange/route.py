@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from aegis.exchange.orders import Params
+from aegis.exchange.params import Params
 
 NONE, KEY, SIGNED = 0, 1, 2
 Weight = int | Callable[[Params], int]
@@ -20,7 +20,7 @@ class Route:
     Args:
         run: `(exchange, params)` when `security` is NONE, else `(exchange, account, params)`.
         weight: request weight, or a function of the parameters.
-        orders: how many orders it counts as.
+        orders: how many orders it counts as on the 10 s counter; any number of them is one on the minute's.
     """
 
     run: Callable[..., Any]

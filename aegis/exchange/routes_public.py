@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aegis.exchange import public
-from aegis.exchange.orders import Params
+from aegis.exchange.params import Params
 from aegis.exchange.route import KEY, NONE, Route, Weight, per_symbol
 
 

@@ -1,4 +1,4 @@
-"""The venue as a process: one port for REST, streams, WebSocket API and control, one loop for the market.
+"""The venue as a process: one port for REST, streams and WebSocket API, one for control, one loop for the market.
 
 What must stay true: it binds loopback only; it prints one ready line; on SIGTERM or SIGINT it is gone within half a
 second; its watchdog ping comes from the loop that moves the market, so a stuck market is seen.
@@ -9,23 +9,31 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import signal
+import ssl
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import sdnotify
 from aiohttp import web
 
-from aegis.exchange import clock
+from aegis.errors import AegisError
+from aegis.exchange import clock, tls
 from aegis.exchange.account import Account
-from aegis.exchange.auth import Gate, load_keys
+from aegis.exchange.assembly import make_exchange, tick
+from aegis.exchange.auth import Gate, Key, load_keys, load_public
 from aegis.exchange.capture import load
 from aegis.exchange.control import Control
-from aegis.exchange.engine import Exchange
-from aegis.exchange.limits import Limits
+from aegis.exchange.limits import Limits, quota_of
 from aegis.exchange.market import Flow, make_markets
+from aegis.exchange.options import complete
 from aegis.exchange.replay import Replay
 from aegis.exchange.rest import Rest
+from aegis.exchange.rules import Rules
 from aegis.exchange.streams import Hub
 from aegis.exchange.symbols import E8, listing
 from aegis.exchange.wsapi import WsApi
@@ -33,58 +41,54 @@ from aegis.units import Num
 
 TICK_S = 0.01
 PING_NS = 300_000_000
+NAMES = ("main", "second", "third", "fourth", "fifth")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Options of `aegis venue`; a namespace of these names is what `run` takes."""
-    p = argparse.ArgumentParser(prog="aegis venue", description="Simulated exchange on loopback")
-    p.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 chooses one")
-    p.add_argument("--seed", type=int, default=1, help="seed of the synthetic flow")
-    p.add_argument("--symbols", type=int, default=6, help="how many symbols to list")
-    p.add_argument("--bands", action="store_true", help="every symbol in a price band of its own (always beyond 20)")
-    p.add_argument("--keys", default="", help="JSON file with api_key, secret and/or ed25519_pem")
-    p.add_argument("--replay", default="", help="stream this capture instead of the synthetic flow")
-    p.add_argument("--speed", default="1", help="replay pace: 1, a factor, or max")
-    p.add_argument("--wallet", default="10000", help="starting balance per quote asset")
-    p.add_argument(
-        "--events-per-s",
-        dest="events_per_s",
-        type=int,
-        default=200,
-        help="synthetic events per second over all symbols",
-    )
-    p.add_argument("--maker-ppm", dest="maker_ppm", type=int, default=200, help="maker fee in millionths")
-    p.add_argument("--taker-ppm", dest="taker_ppm", type=int, default=500, help="taker fee in millionths")
-    p.add_argument("--listen-key-s", dest="listen_key_s", type=float, default=3600.0, help="life of a listen key")
-    p.add_argument(
-        "--lifetime-s", dest="lifetime_s", type=float, default=86400.0, help="forced disconnect of websockets"
-    )
-    p.add_argument("--weight", type=int, default=2400, help="REQUEST_WEIGHT per minute")
-    p.add_argument("--json", action="store_true", help="machine-readable output (the ready line always is)")
-    return p
+def open_accounts(o: argparse.Namespace, quotes: set[str], base: int) -> tuple[list[Account], dict[str, Key]]:
+    """
+    The accounts of a venue, and the keys that act for them: `main`, then one for each further --account.
+
+    Args:
+        quotes: assets every wallet starts with.
+        base: start of ids.
+
+    Raises:
+        OSError, ValueError, KeyError: a key file that cannot be used.
+    """
+    keys = load_keys(o.keys)
+    for i, (api_key, secret, pem) in enumerate(o.account):
+        if api_key in keys:
+            raise ValueError(f"key {api_key} is given twice")
+        name = NAMES[i] if i < len(NAMES) else f"account{i + 1}"
+        keys[api_key] = Key(api_key, secret.encode(), load_public(pem) if pem else None, name)
+    wallet = Num.parse(str(o.wallet)).at(E8)
+    names = dict.fromkeys(["main", *(key.account for key in keys.values())])
+    start = dict.fromkeys(sorted(quotes), wallet)
+    fees = int(o.maker_ppm), int(o.taker_ppm)
+    return [Account(start, *fees, base, name=name, number=i) for i, name in enumerate(names, 1)], keys
 
 
 class Venue:
     """Everything of one venue process, without its sockets."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        given = vars(parser().parse_args([])) | {k: v for k, v in vars(options).items() if v is not None}
-        o = argparse.Namespace(**given)
-        self.hub = Hub(float(o.lifetime_s))
+        o = complete(options)
+        self.hub = Hub(float(o.lifetime_s), str(o.unrouted), float(o.ping_s), float(o.pong_s))
         base = clock.now_ms() * 1000
         self.replay = self._replay(o)
         markets = self.replay.make_markets(base) if self.replay else self._markets(o, base)
-        wallet = Num.parse(str(o.wallet)).at(E8)
-        quotes = {m.spec.quote for m in markets.values()} | {"USDT"}
-        account = Account(dict.fromkeys(sorted(quotes), wallet), int(o.maker_ppm), int(o.taker_ppm), base)
-        self.ex = Exchange(markets, account, self.hub, clock.now_ms)
-        self.ex.listen_s = float(o.listen_key_s)
+        accounts, keys = open_accounts(o, {m.spec.quote for m in markets.values()} | {"USDT"}, base)
+        rules = Rules(listen_key_s=float(o.listen_key_s))
+        self.ex = make_exchange(markets, accounts, self.hub, clock.now_ms, rules)
         self.flow = None if self.replay else Flow(self.ex, int(o.seed), int(o.events_per_s))
         if self.replay:
             self.replay.attach(self.ex)
-        gate, limits = Gate(load_keys(o.keys)), Limits(int(o.weight))
+        gate, limits = Gate(keys, str(o.ws_encoding)), Limits(quota_of(o))
         self.rest, self.api = Rest(self.ex, gate, limits), WsApi(self.ex, gate, limits, float(o.lifetime_s))
         self.control = Control(self.ex, self.api, self.state, self.start_replay)
+        if o.faults:
+            for fault in msgspec.json.decode(Path(o.faults).read_bytes(), type=list[dict[str, Any]]):
+                self.control.fault(fault)
 
     def _markets(self, o: argparse.Namespace, base: int) -> dict[str, Any]:
         return make_markets(listing(int(o.symbols), bool(o.bands)), base)
@@ -99,7 +103,7 @@ class Venue:
         return Replay(load(str(o.replay)), speed)
 
     def state(self) -> dict[str, Any]:
-        """Replay fields of /aegis/state."""
+        """Replay fields of /control/state."""
         r = self.replay
         if r is None:
             return {
@@ -126,9 +130,9 @@ class Venue:
     def app(self) -> web.Application:
         """The web application of this venue."""
         app = web.Application(client_max_size=1 << 20)
-        app.router.add_route("*", "/aegis/{name:.*}", self.control.serve)
         app.router.add_get("/ws-fapi/v1", self.api.serve)
         app.router.add_route("*", "/fapi/{name:.*}", self.rest.serve)
+        app.router.add_route("*", "/futures/{name:.*}", self.rest.serve)
         app.router.add_get("/{name:.*}", self.hub.serve)
         return app
 
@@ -143,7 +147,7 @@ class Venue:
             if self.flow is not None:
                 self.flow.advance(now - before)
             before = now
-            self.ex.tick()
+            tick(self.ex)
             if streaming is not None and streaming.done():
                 streaming.result()
             if now - pinged > PING_NS:
@@ -155,25 +159,43 @@ class Venue:
             streaming.cancel()
 
 
-async def serve(options: argparse.Namespace) -> int:
-    """Open the port, print the ready line, run until a signal."""
-    venue = Venue(options)
-    runner = web.AppRunner(venue.app(), access_log=None, shutdown_timeout=0.1)
+async def listen(app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
+    """Serve an application on a loopback port; the runner knows which."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", int(getattr(options, "port", 0) or 0))
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
+    return runner
+
+
+def certificate(o: argparse.Namespace) -> tuple[ssl.SSLContext | None, dict[str, str]]:
+    """The TLS context asked for, if any, and what the ready line says of it."""
+    if not o.tls:
+        return None, {}
+    folder = Path(o.tls_dir) if o.tls_dir else Path(tempfile.mkdtemp(prefix="venue-"))
+    made, ca = tls.context(folder)
+    return made, {"ca_file": str(ca)}
+
+
+async def serve(options: argparse.Namespace) -> int:
+    """Open the ports, print the ready line, run until a signal."""
+    o = complete(options)
+    venue = Venue(o)
+    secure, facts = certificate(o)
+    doors = [await listen(venue.app(), int(o.port), secure), await listen(venue.control.app(), int(o.control_port))]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sig, stop.set)
-    port = runner.addresses[0][1]
-    print(json.dumps({"event": "ready", "port": port}), flush=True)
+    port, control_port = (runner.addresses[0][1] for runner in doors)
+    print(json.dumps({"event": "ready", "port": port, "control_port": control_port} | facts), flush=True)
     try:
         await venue.loop(stop)
     finally:
         for conn in list(venue.hub.conns):
             conn.close(1008)
-        await asyncio.wait({asyncio.ensure_future(runner.cleanup())}, timeout=0.4)
+        await asyncio.wait([asyncio.ensure_future(runner.cleanup()) for runner in doors], timeout=0.4)
+        if o.tls and not o.tls_dir:
+            shutil.rmtree(Path(facts["ca_file"]).parent, ignore_errors=True)
     return 0
 
 
@@ -186,6 +208,6 @@ def run(options: argparse.Namespace) -> int:
     """
     try:
         return asyncio.run(serve(options))
-    except (OSError, ValueError, KeyError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AegisError) as e:
         print(f"venue: {type(e).__name__}: {e}", file=sys.stderr)
         return 2

@@ -1,7 +1,9 @@
 """The WebSocket API: orders and account over one socket, signed per message or by an Ed25519 logon.
 
+Problem: numbers lose their spelling when they are decoded, and the spelling is what was signed; so numbers with a
+fraction stay text, and an id goes back as the very bytes that came.
 What must stay true: ids are echoed with their own type; a logged-on connection still sends a fresh timestamp; a
-method answers the same as its REST twin, because both run the same handler.
+method answers the same as its REST twin, because both run the same handler; a delayed answer holds up no other.
 """
 
 from __future__ import annotations
@@ -10,158 +12,302 @@ import asyncio
 from typing import Any
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from aegis.errors import VenueError
 from aegis.exchange.auth import Gate, Key
 from aegis.exchange.engine import Exchange
-from aegis.exchange.limits import Limits
-from aegis.exchange.public import LIMITS
-from aegis.exchange.route import NONE, SIGNED
+from aegis.exchange.faults import Answer
+from aegis.exchange.limits import HANDSHAKE_WEIGHT, Limits, TooMany, Window
+from aegis.exchange.outbox import PING, PONG, Outbox
+from aegis.exchange.rest import JSON
+from aegis.exchange.route import KEY, NONE, Route
 from aegis.exchange.routes import METHODS
+
+PING_S = 180.0
+PONG_DEADLINE_S = 600.0
+CONTROL_FRAMES_PER_S = 5
+NULL = msgspec.Raw(b"null")
+READING = ("order.status",)  # every other order.* and algoOrder.* method trades
+
+
+class Asked(msgspec.Struct):
+    """A request as it came."""
+
+    method: str
+    id: msgspec.Raw = NULL
+    params: dict[str, Any] | None = None
+
+
+class Ident(msgspec.Struct):
+    """The id of what is no request otherwise."""
+
+    id: msgspec.Raw = NULL
+
+
+ASKED = msgspec.json.Decoder(Asked, float_hook=str)
+IDENT = msgspec.json.Decoder(Ident)
+ENCODE = msgspec.json.Encoder().encode
 
 
 def text_of(value: Any) -> str:
-    """A parameter as it is signed: texts as they are, booleans and numbers in JSON's spelling."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    """A parameter as it is signed: texts as they are, everything else in JSON's spelling."""
+    if type(value) is str:
+        return value
+    return str(value) if type(value) is int else ENCODE(value).decode()
+
+
+def echo(ident: msgspec.Raw) -> bytes:
+    """An id as the client wrote it; -1135 for what is no integer, text or null."""
+    raw = bytes(ident)
+    if raw[:1] == b'"' or raw == b"null" or raw.lstrip(b"-").isdigit():
+        return raw
+    raise VenueError(-1135, "Invalid 'id' in JSON request; expected an integer, a string or null.")
+
+
+def decode(text: str) -> tuple[bytes, Asked | VenueError]:
+    """(id to echo, request), or (id or null, refusal) for what is none."""
+    try:
+        asked = ASKED.decode(text)
+        return echo(asked.id), asked
+    except VenueError as e:
+        return b"null", e
+    except msgspec.ValidationError as e:
+        what = "params" if "$.params" in str(e) else "method"
+        kind = "an object" if what == "params" else "a string"
+        try:
+            ident = echo(IDENT.decode(text).id)
+        except (msgspec.MsgspecError, VenueError):
+            return b"null", VenueError(-1135, "Invalid JSON request; expected an object.")
+        return ident, VenueError(-1135, f"Invalid '{what}' in JSON request; expected {kind}.")
+    except msgspec.DecodeError:
+        return b"null", VenueError(-1135, "Invalid JSON request; expected an object.")
 
 
 class Session:
-    """One connection: the key it is logged on with, if any."""
+    """One connection: where its answers go and the key it is logged on with, if any."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: Outbox, ip: str, with_limits: bool, now: int) -> None:
+        self.out, self.ip, self.with_limits, self.connected_ms = out, ip, with_limits, now
         self.key: Key | None = None
         self.since_ms = 0
-        self.connected_ms = 0
+        self.control = Window(1000)
+        self.pong_at = out.loop.time()
+
+    def log_off(self) -> None:
+        """Forget the key."""
+        self.key, self.since_ms = None, 0
+
+    def view(self, now: int) -> dict[str, Any]:
+        """What session.* answers."""
+        return {
+            "apiKey": self.key.api_key if self.key else None,
+            "authorizedSince": self.since_ms or None,
+            "connectedSince": self.connected_ms,
+            "returnRateLimits": self.with_limits,
+            "serverTime": now,
+        }
 
 
 class WsApi:
-    """The WebSocket API door."""
+    """
+    The WebSocket API door.
 
-    def __init__(self, ex: Exchange, gate: Gate, limits: Limits, lifetime_s: float) -> None:
-        self.ex, self.gate, self.limits, self.lifetime_s = ex, gate, limits, lifetime_s
-        self.transports: set[asyncio.Transport] = set()
+    Args:
+        lifetime_s: forced disconnect of a connection.
+        ping_s: how often the venue pings; a client that has not answered for `pong_s` is cut off.
+    """
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """Run one connection."""
-        with_limits = request.query.get("returnRateLimits", "true") != "false"
-        ws = web.WebSocketResponse(heartbeat=180.0, compress=False, max_msg_size=1 << 20)
+    def __init__(self, ex: Exchange, gate: Gate, limits: Limits, lifetime_s: float, ping_s: float = PING_S) -> None:
+        self.ex, self.gate, self.limits = ex, gate, limits
+        self.lifetime_s, self.ping_s, self.pong_s = lifetime_s, ping_s, PONG_DEADLINE_S
+        self.sessions: set[Session] = set()
+
+    @property
+    def transports(self) -> set[asyncio.Transport]:
+        """Transports of the open connections."""
+        return {s.out.transport for s in self.sessions}
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Run one connection; opening it counts as a request of its own."""
+        ip = request.remote or ""
+        try:
+            self.limits.charge(ip, HANDSHAKE_WEIGHT, self.ex.clock(), ws=True)
+        except TooMany as e:
+            headers = {"Retry-After": str(e.retry_after_s), "Content-Type": JSON}
+            return web.Response(status=e.status, body=ENCODE({"code": e.code, "msg": e.msg}), headers=headers)
+        ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
         await ws.prepare(request)
-        self.limits.charge(5, self.ex.clock())
-        session = Session()
-        session.connected_ms = self.ex.clock()
         transport = request.transport
-        if isinstance(transport, asyncio.Transport):
-            self.transports.add(transport)
-        timer = asyncio.get_running_loop().call_later(
-            self.lifetime_s, lambda: asyncio.ensure_future(ws.close(code=1001))
-        )
+        if not isinstance(transport, asyncio.Transport):
+            return ws
+        with_limits = request.query.get("returnRateLimits", "true") != "false"
+        session = Session(Outbox(transport), ip, with_limits, self.ex.clock())
+        self.sessions.add(session)
+        loop = session.out.loop
+        ending = loop.call_later(self.lifetime_s, self.end, ws, session, 1001)
+        pinging = asyncio.create_task(self.ping(ws, session))
         try:
             async for msg in ws:
-                if msg.type != WSMsgType.TEXT:
+                if not self.take(session, msg):
+                    await ws.close(code=1008)
                     break
-                await self.handle(request, ws, session, msg.data, with_limits)
         except ConnectionError:
             return ws
         finally:
-            timer.cancel()
-            self.transports.discard(transport)
+            ending.cancel()
+            pinging.cancel()
+            self.sessions.discard(session)
         return ws
 
-    async def handle(
-        self, request: web.Request, ws: web.WebSocketResponse, session: Session, text: str, with_limits: bool
-    ) -> None:
-        """Answer one message, with the planted fault it meets."""
-        ident, status, body = self.decode(text)
-        fault = self.ex.faults.next(f"WS {body[0]}") if status == 200 else None
-        if fault is not None and fault.delay_ms:
-            await asyncio.sleep(fault.delay_ms / 1000)
-        if fault is not None and fault.kind == "error":
-            reply: dict[str, Any] = {
-                "id": ident,
-                "status": fault.status,
-                "error": {"code": fault.code, "msg": fault.msg},
-            }
-        elif status != 200:
-            reply = {"id": ident, "status": status, "error": body[1]}
+    @staticmethod
+    def end(ws: web.WebSocketResponse, session: Session, code: int) -> asyncio.Future[bool]:
+        """Close a connection after what is queued."""
+        session.out.flush()
+        return asyncio.ensure_future(ws.close(code=code))
+
+    async def ping(self, ws: web.WebSocketResponse, session: Session) -> None:
+        """Ping until the connection ends; close it when no pong has come for too long."""
+        while session.out.loop.time() - session.pong_at < self.pong_s:
+            await asyncio.sleep(self.ping_s)
+            session.out.send(str(self.ex.clock()).encode(), PING)
+        await self.end(ws, session, 1008)
+
+    def take(self, session: Session, msg: WSMessage) -> bool:
+        """Act on one message; false when the client must go."""
+        if msg.type is WSMsgType.TEXT:
+            self.request(session, msg.data)
+            return True
+        if msg.type is WSMsgType.PING:
+            session.out.send(bytes(msg.data), PONG)
+        elif msg.type is WSMsgType.PONG:
+            session.pong_at = session.out.loop.time()
         else:
-            reply = self.run(session, ident, *body)
-        if fault is not None and fault.kind == "drop_reply":
-            if request.transport is not None:
-                request.transport.abort()
+            return False
+        return session.control.add(1, self.ex.clock()) <= CONTROL_FRAMES_PER_S
+
+    def request(self, session: Session, text: str) -> None:
+        """Answer one request, with the planted faults it meets."""
+        ident, asked = decode(text)
+        name = f"WS {asked.method}" if isinstance(asked, Asked) else "WS"
+        planted = self.ex.faults.before(name)
+        if planted is None:
+            self.finish(session, name, ident, asked)
             return
-        if with_limits:
-            counts = (self.limits.used, len(self.limits.stamps), self.limits.recent(self.ex.clock()))
-            reply["rateLimits"] = [{**row, "count": n} for row, n in zip(LIMITS, counts, strict=True)]
-        await ws.send_str(msgspec.json.encode(reply).decode())
+        instead = planted.instead if planted.instead is not None else asked
+        if planted.delay_ms:
+            session.out.loop.call_later(planted.delay_ms / 1000, self.finish, session, name, ident, instead)
+        else:
+            self.finish(session, name, ident, instead)
+
+    def finish(self, session: Session, name: str, ident: bytes, asked: Asked | VenueError | Answer) -> None:
+        """Run what is to be run and send what came of it."""
+        answer = asked if isinstance(asked, Answer) else self.run(session, ident, asked)
+        answer = self.ex.faults.after(name, answer)
+        if answer.delay_ms:
+            session.out.loop.call_later(answer.delay_ms / 1000, self.send, session, answer)
+        else:
+            self.send(session, answer)
 
     @staticmethod
-    def decode(text: str) -> tuple[Any, int, tuple[str, dict[str, Any]]]:
-        """(id, 200, (method, params)), or (id, 400, ("", error)) for what is not a request."""
-        try:
-            asked = msgspec.json.decode(text)
-            method, params = asked["method"], asked.get("params") or {}
-            if isinstance(method, str) and isinstance(params, dict):
-                return asked.get("id"), 200, (method, params)
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-            pass
-        return None, 400, ("", {"code": -1135, "msg": "Invalid JSON request."})
+    def send(session: Session, answer: Answer) -> None:
+        """Hand an answer to the connection, or cut it there."""
+        if answer.cut is None:
+            session.out.send(answer.body)
+        else:
+            session.out.cut(answer.body, answer.cut)
 
-    def run(self, session: Session, ident: Any, method: str, raw: dict[str, Any]) -> dict[str, Any]:
-        """The reply to a well-formed request."""
+    def run(self, session: Session, ident: bytes, asked: Asked | VenueError) -> Answer:
+        """The answer to a request, or to what was none."""
+        now, status, route, account = self.ex.clock(), 200, None, ""
+        p: dict[str, str] = {}
         try:
-            return {
-                "id": ident,
-                "status": 200,
-                "result": self.dispatch(session, method, {k: text_of(v) for k, v in raw.items()}),
-            }
+            if isinstance(asked, VenueError):
+                raise asked
+            p = {k: text_of(v) for k, v in asked.params.items()} if asked.params else {}
+            if asked.method.startswith("session."):
+                result = self.session(session, asked.method, p, now)
+            else:
+                route = self.route(session, asked.method, p, now)
+                key, p = self.caller(session, route, p, now)
+                result, account = self.act(session, asked.method, route, (key, p), now)
+            part = b',"result":' + ENCODE(result)
         except VenueError as e:
-            return {"id": ident, "status": e.status, "error": {"code": e.code, "msg": e.msg}}
+            status = e.status
+            row: dict[str, Any] = {"code": e.code, "msg": e.msg}
+            if isinstance(e, TooMany):
+                row["data"] = {"serverTime": now, "retryAfter": now + e.retry_after_s * 1000}
+            part = b',"error":' + ENCODE(row)
+        body = b'{"id":%b,"status":%d%b' % (ident, status, part)
+        if session.with_limits and p.get("returnRateLimits") != "false":
+            body += b',"rateLimits":' + self.rates(session, account if route and route.orders else "", now)
+        return Answer(status, body + b"}")
 
-    def dispatch(self, session: Session, method: str, p: dict[str, str]) -> Any:
-        """Count, authenticate, run."""
-        now = self.ex.clock()
-        if method.startswith("session."):
-            self.limits.charge(2, now)
-            return self.session(session, method, p, now)
+    def rates(self, session: Session, account: str, now: int) -> bytes:
+        """The rateLimits of an answer: weight, and the orders of `account` unless it is empty."""
+        rows = []
+        if account:
+            counts = self.limits.order_counts(account, now)
+            rows = [row | {"count": n} for row, n in zip(self.limits.order_rows(), counts, strict=True)]
+        rows.append(self.limits.weight_row() | {"count": self.limits.used(session.ip, now, ws=True)})
+        return ENCODE(rows)
+
+    def route(self, session: Session, method: str, p: dict[str, str], now: int) -> Route:
+        """Find a method and count it."""
         route = METHODS.get(method)
         if route is None:
-            raise VenueError(-1000, f"Unknown method {method}", 400)
+            raise VenueError(-1000, f"Unknown method {method}")
         weight = route.weight if isinstance(route.weight, int) else route.weight(p)
-        if self.limits.charge(weight, now) > self.limits.weight_max:
-            raise VenueError(-1003, "Too many requests.", 429)
+        self.limits.charge(session.ip, weight, now, ws=True)
+        return route
+
+    def caller(self, session: Session, route: Route, p: dict[str, str], now: int) -> tuple[Key | None, dict[str, str]]:
+        """(who asks, verified parameters); nobody for a public method. A logged-on connection needs no signature."""
+        known, ip = session.key, session.ip
         if route.security == NONE:
-            return route.run(self.ex, p)
-        key = session.key
-        if route.security == SIGNED:
-            if key is not None and "signature" not in p:
-                self.gate.fresh(p, now)
-            else:
-                key, p = self.gate.key(p.get("apiKey")), self.gate.message(p, now)
-        elif key is None:
-            key = self.gate.key(p.get("apiKey"))
+            return None, p
+        if route.security == KEY:
+            return (known if known is not None and "apiKey" not in p else self.gate.key(p.get("apiKey"), ip)), p
+        if known is not None and "signature" not in p and p.get("apiKey", known.api_key) == known.api_key:
+            self.gate.fresh(p, now)
+            return known, p
+        key = self.gate.key(p.get("apiKey"), ip)
+        return key, self.gate.message(key, p, now)
+
+    def act(
+        self, session: Session, method: str, route: Route, who: tuple[Key | None, dict[str, str]], now: int
+    ) -> tuple[Any, str]:
+        """(result, account whose orders were counted) of an authenticated request."""
+        key, p = who
+        if key is None:
+            return route.run(self.ex, p), ""
+        trade = method.startswith(("order.", "algoOrder.")) and method not in READING
+        self.gate.permit(key, trade, session.ip)
         if route.orders:
-            self.limits.order(route.orders, now)
-        return route.run(self.ex, self.ex.accounts[key.account], p)
+            self.limits.order(key.account, route.orders, now)
+        return route.run(self.ex, self.ex.accounts[key.account], p), key.account
 
     def session(self, session: Session, method: str, p: dict[str, str], now: int) -> dict[str, Any]:
         """session.logon / .status / .logout."""
+        self.limits.charge(session.ip, 2, now, ws=True)
         if method == "session.logon":
-            key = self.gate.key(p.get("apiKey"))
-            if key.public is None:
-                raise VenueError(-4056, "HMAC_SHA256 API key is not supported.", 400)
-            self.gate.message(p, now)
-            if len(p.get("signature", "")) == 64:
-                raise VenueError(-4056, "HMAC_SHA256 API key is not supported.", 400)
+            key = self.gate.key(p.get("apiKey"), session.ip)
+            if not key.may_log_on or len(p.get("signature", "")) == 64:
+                kind = "HMAC_SHA256" if key.public is None or key.may_log_on else "RSA"
+                raise VenueError(-4056, f"{kind} API key is not supported.")
+            self.gate.message(key, p, now)
             session.key, session.since_ms = key, now
         elif method == "session.logout":
-            session.key, session.since_ms = None, 0
+            session.log_off()
         elif method != "session.status":
-            raise VenueError(-1000, f"Unknown method {method}", 400)
-        return {
-            "apiKey": session.key.api_key if session.key else None,
-            "authorizedSince": session.since_ms or None,
-            "connectedSince": session.connected_ms,
-            "returnRateLimits": True,
-            "serverTime": now,
-        }
+            raise VenueError(-1000, f"Unknown method {method}")
+        return session.view(now)
+
+    def revoke(self, api_key: str) -> bool:
+        """Take a key away: connections logged on with it are told and logged off; false when there was none."""
+        found = self.gate.revoke(api_key)
+        notice = {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
+        for session in [s for s in self.sessions if s.key is not None and s.key.api_key == api_key]:
+            session.log_off()
+            session.out.send(b'{"id":null,"status":401,"error":%b}' % ENCODE(notice))
+        return found

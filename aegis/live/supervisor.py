@@ -59,6 +59,7 @@ class Supervisor:
         self.voice = Voice(json=options.json, quiet_out=options.exit_at_end)
         self.children: dict[str, Child] = {}
         self.control: paper.Control | None = None
+        self._control_url = ""
         self._lives: list[asyncio.Task[None]] = []
         self._over = asyncio.Event()
         self._exit_code = 0
@@ -148,7 +149,7 @@ class Supervisor:
         keys_file = Path(self.config.venue.keys_file)
         paper.write_keys(keys_file)
         venue = self._start("venue", ["venue", "--json"], watchdog_ms=0, restart=False, read_out=True)
-        port = await self._venue_port(venue)
+        port, control_port = await self._venue_ports(venue)
         venue.mark_ready()
         urls = {
             "rest_url": f"http://127.0.0.1:{port}",
@@ -156,9 +157,10 @@ class Supervisor:
             "ws_api_url": f"ws://127.0.0.1:{port}/ws-fapi/v1",
         }
         self.config = msgspec.structs.replace(self.config, venue=msgspec.structs.replace(self.config.venue, **urls))
-        self.control = paper.Control(urls["rest_url"])
+        self._control_url = f"http://127.0.0.1:{control_port}"
+        self.control = paper.Control(self._control_url)
 
-    async def _venue_port(self, venue: Child) -> int:
+    async def _venue_ports(self, venue: Child) -> tuple[int, int]:
         deadline_ns = self.clock.mono_ns() + int(VENUE_READY_S * 1e9)
         while not venue.gone.is_set() and self.clock.mono_ns() < deadline_ns and not self._over.is_set():
             if venue.out is None:
@@ -170,7 +172,8 @@ class Supervisor:
                 continue
             if line.startswith(b"{") and b'"ready"' in line:
                 self._lives.append(asyncio.create_task(_drain(venue.out)))
-                return int(msgspec.json.decode(line)["port"])
+                ready = msgspec.json.decode(line)
+                return int(ready["port"]), int(ready["control_port"])
             if not line:
                 break
         raise Unreachable(f"the paper venue did not start (exit code {venue.exit_code})")
@@ -204,6 +207,7 @@ class Supervisor:
                 stream_url=venue.stream_url,
                 ws_api_url=venue.ws_api_url,
                 keys_file=venue.keys_file,
+                control_url=self._control_url,
                 started_ns=self._started_ns,
                 processes={name: child.pid for name, child in self.children.items()},
                 symbols=self.config.symbols.list,

@@ -25,7 +25,7 @@ PAPER_STATE_KEPT_S = 7 * 86400.0
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs: written by the supervisor, read by commands."""
+    """What runs: written by the supervisor, read by commands. `control_url` is the paper venue's, else empty."""
 
     pid: int
     mode: str
@@ -36,6 +36,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     ws_api_url: str
     keys_file: str
     started_ns: int
+    control_url: str = ""
     processes: dict[str, int] = {}
     symbols: tuple[str, ...] = ()
 

@@ -77,19 +77,19 @@ class Control:
     Client of the simulator's control endpoint.
 
     Args:
-        rest_url: the venue's REST address on loopback.
+        url: the venue's control address on loopback.
     """
 
-    def __init__(self, rest_url: str) -> None:
+    def __init__(self, url: str) -> None:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONTROL_TIMEOUT_S))
-        self._root = rest_url + "/aegis/"
+        self._root = url + "/control/"
 
     async def get(self, what: str) -> Any:
-        """GET /aegis/<what>; raises Unreachable."""
+        """GET /control/<what>; raises Unreachable."""
         return await self._ask("GET", what, None)
 
     async def post(self, what: str, body: dict[str, Any]) -> Any:
-        """POST /aegis/<what> with a JSON body; raises Unreachable."""
+        """POST /control/<what> with a JSON body; raises Unreachable."""
         return await self._ask("POST", what, body)
 
     async def _ask(self, method: str, what: str, body: dict[str, Any] | None) -> Any:

@@ -6,30 +6,43 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import functools
 import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from aegis.exchange.server import Venue
+from aegis.exchange.server import Venue, listen
 
 DEADLINE_S = 10.0
 
 
-class Client:
-    """Talks to the venue at `base` with one HMAC and one Ed25519 key."""
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A coroutine as a test that runs on a loop of its own."""
 
-    def __init__(self, http: aiohttp.ClientSession, base: str, venue: Venue, private: Ed25519PrivateKey) -> None:
-        self.http, self.base, self.venue, self.private = http, base, venue, private
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+class Client:
+    """Talks to the venue at `base` with one HMAC and one Ed25519 key; `control` is the operator's address."""
+
+    def __init__(
+        self, http: aiohttp.ClientSession, base: str, control: str, venue: Venue, private: Ed25519PrivateKey
+    ) -> None:
+        self.http, self.base, self.control, self.venue, self.private = http, base, control, venue, private
         self.api_key, self.secret = "test-key", b"test-secret"
 
     async def call(self, method: str, path: str, signed: bool = True, **params: object) -> tuple[int, object]:
@@ -43,6 +56,13 @@ class Client:
         url = aiohttp.client.URL(f"{self.base}{path}?{text}", encoded=True)
         async with self.http.request(method, url, headers={"X-MBX-APIKEY": self.api_key}) as r:
             return r.status, json.loads(await r.text())
+
+    async def operate(self, what: str, **body: object) -> object:
+        """The answer of the control endpoint: a POST of `body`, a GET without one."""
+        method = "POST" if body or what == "replay/start" else "GET"
+        async with self.http.request(method, f"{self.control}/control/{what}", json=body or None) as r:
+            assert r.status == 200, await r.text()
+            return json.loads(await r.text())
 
     async def ok(self, method: str, path: str, **params: object) -> object:
         """The body of a signed call that must succeed."""
@@ -77,6 +97,12 @@ async def until(condition: object, what: str) -> None:
         await asyncio.sleep(0)
 
 
+def hold_interval(client: Client) -> None:
+    """Keep the venue's clock inside the present ten seconds, so that no counter starts again in a test's midst."""
+    end = (time.time_ns() // 10_000_000_000 + 1) * 10_000 - 1
+    client.venue.ex.clock = lambda: min(time.time_ns() // 1_000_000, end)
+
+
 @asynccontextmanager
 async def running(tmp: Path, **options: object) -> AsyncIterator[Client]:
     """A venue with its loop running, and a client for it."""
@@ -85,17 +111,17 @@ async def running(tmp: Path, **options: object) -> AsyncIterator[Client]:
     keys = tmp / "keys.json"
     keys.write_text(json.dumps({"api_key": "test-key", "secret": "test-secret", "ed25519_pem": pem}))
     venue = Venue(argparse.Namespace(keys=str(keys), **options))
-    runner = web.AppRunner(venue.app(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    doors = [await listen(venue.app(), 0), await listen(venue.control.app(), 0)]
+    base, control = (f"http://127.0.0.1:{runner.addresses[0][1]}" for runner in doors)
     stop = asyncio.Event()
     loop = asyncio.create_task(venue.loop(stop))
     try:
         async with aiohttp.ClientSession() as http:
-            yield Client(http, f"http://127.0.0.1:{runner.addresses[0][1]}", venue, private)
+            yield Client(http, base, control, venue, private)
     finally:
         stop.set()
         await loop
         for conn in list(venue.hub.conns):
             conn.close(1008)
-        await runner.cleanup()
+        for runner in doors:
+            await runner.cleanup()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aegis.exchange.account import Account, BooksBroken
+from aegis.exchange.account import Account, BooksBroken, Traded
 from aegis.exchange.symbols import E8, listing, make_spec
 
 BTC = make_spec("BTCUSDT", "USDT", "61800.00", "0.10", "0.001", "100")
@@ -25,7 +25,7 @@ def test_identity_and_no_money_lost(rows: list[tuple[int, int, int, bool]]) -> N
     account = Account({"USDT": 10**12})
     cash = 0
     for i, (side, px, qty, maker) in enumerate(rows):
-        account.fill(BTC, (i, i, "c"), side, px, qty, maker=maker, now_ms=i)
+        account.fill(BTC, Traded((i, i, "c"), side, px, qty, i, maker))
         cash -= side * BTC.notional_e8(px, qty)
     pos = account.position("BTCUSDT")
     assert pos.qty == sum(side * qty for side, _, qty, _ in rows)
@@ -37,9 +37,9 @@ def test_identity_and_no_money_lost(rows: list[tuple[int, int, int, bool]]) -> N
 def test_wallet_of_the_captured_close() -> None:
     """The close of the real account in the protocol notes: -1.77340000 realised, 0.09085320 fee, at its prices."""
     account = Account({"USDT": 0})
-    account.fill(BTC, (1, 1, "a"), 1, 9174020, 2, maker=True, now_ms=1)
+    account.fill(BTC, Traded((1, 1, "a"), 1, 9174020, 2, 1, True))
     before = account.wallet["USDT"]
-    done = account.fill(BTC, (2, 2, "b"), -1, 9085320, 2, maker=False, now_ms=2)
+    done = account.fill(BTC, Traded((2, 2, "b"), -1, 9085320, 2, 2, False))
     assert (done.realised_e8, done.fee_e8) == (-177400000, 9085320)
     assert account.wallet["USDT"] - before == -177400000 - 9085320
 
@@ -48,16 +48,16 @@ def test_funding_signs() -> None:
     """A long pays a positive rate, a short receives it."""
     for side, sign in ((1, -1), (-1, 1)):
         account = Account({"USDT": 0})
-        account.fill(BTC, (1, 1, "a"), side, 6000000, 1000, maker=True, now_ms=1)
-        assert account.fund(BTC, 6000000, 10_000, 2) == sign * 6 * 10**E8
+        account.fill(BTC, Traded((1, 1, "a"), side, 6000000, 1000, 1, True))
+        assert account.pay_funding(BTC, account.position("BTCUSDT"), 60000 * 10**E8, 10_000, 2) == sign * 6 * 10**E8
         assert account.income[-1].kind == "FUNDING_FEE"
 
 
 def test_entry_average_is_exact() -> None:
     """The displayed average of two buys is their weighted mean."""
     account = Account({"USDT": 0})
-    account.fill(BTC, (1, 1, "a"), 1, 6000000, 1, maker=True, now_ms=1)
-    account.fill(BTC, (2, 2, "b"), 1, 6000010, 2, maker=True, now_ms=2)
+    account.fill(BTC, Traded((1, 1, "a"), 1, 6000000, 1, 1, True))
+    account.fill(BTC, Traded((2, 2, "b"), 1, 6000010, 2, 2, True))
     shown = Fraction(account.position("BTCUSDT").entry_text(BTC))
     assert abs(shown - Fraction(60000 * 3 * 10 + 2, 30)) < Fraction(1, 10**8)
 
@@ -71,8 +71,8 @@ def test_a_broken_wallet_is_found() -> None:
 
 
 def test_bands_of_many_symbols_do_not_touch() -> None:
-    """Beyond twenty symbols every one has its own start and keeps inside its band."""
-    specs = listing(300)
+    """On request every symbol has its own start and keeps inside its band."""
+    specs = listing(300, bands=True)
     assert len({s.name for s in specs}) == 300
     for i, s in enumerate(specs):
         unit = 10**s.px_exp

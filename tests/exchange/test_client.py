@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,11 @@ def test_taker_fill_events_come_in_the_observed_order(tmp_path: Path) -> None:
             fill = got[3]["o"]
             assert (fill["X"], fill["z"], fill["t"]) == ("FILLED", "0.002", got[0]["t"])  # type: ignore[index]
             (row,) = await client.ok("GET", "/fapi/v1/userTrades", symbol="BTCUSDT", fromId=fill["t"])  # type: ignore[index,misc]
-            assert (row["commission"], row["orderId"]) == (fill["n"], fill["i"])  # type: ignore[index]
+            assert (Decimal(row["commission"]), row["orderId"]) == (Decimal(fill["n"]), fill["i"])  # type: ignore[index]
             (position,) = await client.ok("GET", "/fapi/v3/positionRisk")  # type: ignore[misc]
             assert position["positionAmt"] == "0.002"
-            books = (await client.call("GET", "/aegis/books", signed=False))[1]
-            assert books["flows"]["USDT"]["fees"] == fill["n"]  # type: ignore[index,call-overload]
+            books = await client.operate("books")
+            assert Decimal(books["flows"]["USDT"]["fees"]) == Decimal(fill["n"])  # type: ignore[index,call-overload]
 
     asyncio.run(main())
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gzip
 import json
+import random
 from pathlib import Path
 
 import pytest
 from exchange_client import receive, running, until
 
 from aegis.exchange.capture import lines, nanoseconds
+from aegis.exchange.matching import BUY, SELL
+from aegis.exchange.server import Venue
 
 SNAPSHOT = {
     "lastUpdateId": 100,
@@ -83,12 +87,40 @@ def test_orders_meet_the_captured_book(tmp_path: Path) -> None:
             maker = await client.ok(
                 "POST", "/fapi/v1/order", **order | {"timeInForce": "GTX", "price": "61800.00", "quantity": "0.010"}
             )
-            await client.call("POST", "/aegis/replay/start", signed=False)
+            await client.operate("replay/start")
             await until(lambda: client.venue.state()["replay_done"], "end of replay")
             row = await client.ok("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=maker["orderId"])  # type: ignore[index]
             assert (row["status"], row["executedQty"]) == ("PARTIALLY_FILLED", "0.004")  # type: ignore[index]
 
     asyncio.run(main())
+
+
+def test_looking_late_shows_the_same(tmp_path: Path) -> None:
+    """A book looked at after every line and one looked at once at the end are equal, and so are their trades."""
+    rng = random.Random(5)
+    frames = []
+    for i in range(2000):
+        if rng.random() < 0.3:
+            frames.append(trade(i, f"{61800 + rng.randrange(9)}.00", "0.001"))
+            continue
+        bids = [[f"{61700 + rng.randrange(90)}.00", f"{rng.randrange(4)}.000"] for _ in range(rng.randrange(1, 6))]
+        asks = [[f"{61801 + rng.randrange(90)}.00", f"{rng.randrange(4)}.000"] for _ in range(rng.randrange(6))]
+        frames.append(depth(101 + i, 101 + i, 100 + i, bids, asks))
+    make_capture(tmp_path / "c.gz", frames, 1)
+
+    def shown(eager: bool) -> list[object]:
+        venue = Venue(argparse.Namespace(replay=str(tmp_path / "c.gz"), speed="max"))
+        assert venue.replay is not None
+        m = venue.ex.markets["BTCUSDT"]
+        for i, row in enumerate(venue.replay.capture.rows):
+            venue.replay.step(i, row)
+            if eager:
+                m.book.top(BUY, 5)
+        waiting = len(venue.replay.books["BTCUSDT"].late)
+        assert (waiting == 0) == eager
+        return [m.book.top(BUY, 1000), m.book.top(SELL, 1000), m.last_u, m.time_ms, m.last_px, list(m.trades), m.mid()]
+
+    assert shown(True) == shown(False)
 
 
 @pytest.mark.parametrize("text", ["1723161255030314667", "1723161255030314", "1723161255030", "1723161255.030314:"])

@@ -10,7 +10,10 @@ import aiohttp
 import pytest
 from exchange_client import DEADLINE_S, receive, running, until
 
-from aegis.exchange.streams import QUEUE_MAX, Conn, Hub, route_of
+from aegis.exchange.address import parse, route_of
+from aegis.exchange.commands import answer
+from aegis.exchange.conn import QUEUE_MAX, Conn
+from aegis.exchange.streams import Hub
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ def test_route_of_every_family(stream: str, route: str) -> None:
 )
 def test_address_forms(path: str, query: str, route: str, combined: bool, names: list[str]) -> None:
     """Every documented address form names its route, its wrapping and its streams."""
-    conn, found = Hub().open(path, query)
+    conn, found, _ = parse(path, query)
     assert (conn.route, conn.combined, found) == (route, combined, names)
 
 
@@ -55,22 +58,26 @@ def test_caps_and_wrong_requests() -> None:
     hub, conn = Hub(), Conn("public", False)
     names = [f"s{i}@trade" for i in range(1024)]
     assert (
-        json.loads(hub.command(conn, json.dumps({"method": "SUBSCRIBE", "params": names, "id": 1})))["result"] is None
+        json.loads(answer(hub, conn, json.dumps({"method": "SUBSCRIBE", "params": names, "id": 1})))["result"] is None
     )
-    assert "error" in json.loads(hub.command(conn, '{"method":"SUBSCRIBE","params":["one@more"],"id":2}'))
+    assert "error" in json.loads(answer(hub, conn, '{"method":"SUBSCRIBE","params":["one@more"],"id":2}'))
     assert not hub.wants("one@more")
     for text in ("", "[]", '{"method":5}', '{"method":"SUBSCRIBE","params":[5],"id":1}', '{"method":"X","id":"q"}'):
-        assert "error" in json.loads(hub.command(conn, text))
+        assert "error" in json.loads(answer(hub, conn, text))
     hub.unsubscribe(conn, names)
     assert not any(hub.readers.values())
 
 
 def test_a_reader_too_slow_is_closed_not_thinned() -> None:
-    """Beyond the queue's bound the connection is told to close."""
-    conn = Conn("public", False)
-    for _ in range(QUEUE_MAX + 1):
-        conn.push("x")
-    assert conn.closing == 1008
+    """Beyond the queue's bound the connection is told to close, and nothing more is queued."""
+    conn, block = Conn("public", False), b"x" * (QUEUE_MAX // 64)
+    for _ in range(64):
+        conn.push(block)
+    assert (conn.closing, conn.queued) == (0, QUEUE_MAX)
+    conn.push(b"x")
+    assert (conn.closing, conn.queued) == (1008, 0)
+    conn.push(b"x")
+    assert conn.queued == 0
 
 
 def test_every_socket_of_a_key_gets_its_events(tmp_path: Path) -> None:
@@ -83,7 +90,7 @@ def test_every_socket_of_a_key_gets_its_events(tmp_path: Path) -> None:
             sockets = [await client.http.ws_connect(f"{client.base}/private/{form}") for form in forms]
             conns = client.venue.hub.conns
             await until(lambda: sum(key in c.keys for c in conns) == 3, "private subscriptions")
-            client.venue.ex.transfer("USDT", 100, silent=False)
+            client.venue.ex.clockwork.transfer(client.venue.ex.account, "USDT", 100, silent=False)
             plain, wrapped = [json.loads(await receive(ws)) for ws in sockets[:2]]
             assert wrapped == {"stream": key, "data": plain}
             assert plain["a"]["m"] == "DEPOSIT"

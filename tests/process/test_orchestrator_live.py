@@ -45,7 +45,8 @@ class World:
         argv = ("-m", "aegis.exchange", "--port", "0", "--seed", "3", "--symbols", "3", "--keys", str(keys))
         self.venue = subprocess.Popen([sys.executable, *argv], stdout=subprocess.PIPE, text=True)
         assert self.venue.stdout is not None
-        self.url = f"http://127.0.0.1:{json.loads(self.venue.stdout.readline())['port']}"
+        ready = json.loads(self.venue.stdout.readline())
+        self.url, self.control = (f"http://127.0.0.1:{ready[p]}" for p in ("port", "control_port"))
         self.environ = {
             "AEGIS_AEGIS_STATE_DIR": str(root / "state"),
             "AEGIS_AEGIS_SHM_DIR": str(root / "shm"),
@@ -66,12 +67,12 @@ class World:
 
     def call(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.control + path, data), timeout=10) as answer:
             return json.loads(answer.read())
 
     def trade(self, qty: str, told: bool = True) -> None:
         """A trade at the venue; `told`: its event reaches the account ring."""
-        row = self.call("/aegis/position", {"symbol": "BTCUSDT", "qty": qty, "silent": True})
+        row = self.call("/control/position", {"symbol": "BTCUSDT", "qty": qty, "silent": True})
         if not told:
             return
         number = {k: Num.parse(row[k]) for k in ("qty", "price", "commission", "realizedPnl")}
@@ -124,7 +125,7 @@ def test_killed_while_fills_arrive_the_books_equal_the_venues(world: World) -> N
     started = time.time_ns()
     wait(lambda: world.reconciled_since(started) or world.page().get("account_seq") == world.ring.newest, "catch-up")
     wait(lambda: world.page().get("reconciled"), "reconciled again")
-    truth = world.call("/aegis/books")
+    truth = world.call("/control/books")
     store = Store(world.config.state_path() / "store.sqlite", read_only=True)
     ledger = store.load(Ledger())
     assert [f.trade_id for f in store.fills("BTCUSDT")] == [f["id"] for f in truth["fills"]]

@@ -53,7 +53,7 @@ class Up:
         return self.ready() == {"venue", "feed", "brain", "orchestrator"}
 
     def venue(self, what: str, body: dict[str, Any] | None = None) -> Any:
-        url = json.loads((self.shm / "up.json").read_text())["rest_url"] + "/aegis/" + what
+        url = json.loads((self.shm / "up.json").read_text())["control_url"] + "/control/" + what
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(urllib.request.Request(url, data), timeout=5) as answer:
             return json.load(answer)
@@ -130,7 +130,7 @@ def test_reconcile_reports_and_resolves_a_difference(up: Up, eventually: Eventua
     eventually(up.filled, 40)
     assert up.aegis("halt").returncode == 0
     symbol = next(iter(up.venue("books")["positions"]), "BTCUSDT")
-    up.venue("position", {"symbol": symbol, "qty": "0.5", "silent": True})
+    up.venue("position", {"symbol": symbol, "qty": "1", "silent": True})
     found = up.aegis("reconcile", "--once", "--json")
     assert found.returncode == 2, found.stdout + found.stderr
     assert "Position mismatches detected" in found.stdout

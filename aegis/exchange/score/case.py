@@ -324,7 +324,7 @@ class Scene:
         with contextlib.suppress(Exception):
             await self.world.fault("clear")
             truth = await self.world.truth()
-            if truth.open or truth.positions or not self.started:
+            if truth.open or truth.algos or truth.positions or not self.started:
                 return False
             said = await self.client.ask("health", 5.0)
             return said.ok and said.body.get("trading") is True
@@ -359,15 +359,16 @@ def order_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
 
 def _open_difference(rows: list[dict[str, Any]], truth: Truth) -> list[str]:
     ours = {str(r.get("client_id")) for r in rows if r.get("status") not in ENDED}
-    theirs = {str(o["clientOrderId"]) for o in truth.open}
+    theirs = {str(o["clientOrderId"]) for o in truth.open} | set(truth.algos)
     return [f"open orders: client {sorted(ours)}, venue {sorted(theirs)}"] if ours != theirs else []
 
 
 def _position_difference(rows: list[dict[str, Any]], truth: Truth) -> list[str]:
     ours: dict[str, Decimal] = {}
     for row in rows:
-        symbol = str(row.get("symbol"))
-        ours[symbol] = ours.get(symbol, Decimal(0)) + number(row.get("quantity"), "quantity")
+        side = row.get("position_side") or "BOTH"
+        key = str(row.get("symbol")) + ("" if side == "BOTH" else f"/{side}")
+        ours[key] = ours.get(key, Decimal(0)) + number(row.get("quantity"), "quantity")
     ours = {s: q for s, q in ours.items() if q}
     shown = {s: str(q) for s, q in ours.items()}
     theirs = {s: str(q) for s, q in truth.positions.items()}

@@ -41,12 +41,14 @@ class Truth(msgspec.Struct, frozen=True):
     """
     What the venue knows at one moment.
 
-    orders: all of them, oldest first, as a query shows them; open: those that work; positions: signed, without flat
-    ones; wallets: per asset; fills: all of them, oldest first.
+    orders: all of them, oldest first, as a query shows them; open: those that work; algos: client ids of waiting
+    conditional orders; positions: signed, without flat ones, by symbol, in hedge mode by symbol/side; wallets: per
+    asset; fills: all of them, oldest first.
     """
 
     orders: list[dict[str, Any]]
     open: list[dict[str, Any]]
+    algos: list[str]
     positions: dict[str, Decimal]
     wallets: dict[str, Decimal]
     fills: list[dict[str, Any]]
@@ -86,7 +88,7 @@ class World:
         self.directory, self.process = directory, process
         self.rest = f"http://127.0.0.1:{ready['port']}"
         self.streams = f"ws://127.0.0.1:{ready['port']}"
-        self._control = f"{self.rest}/aegis/"
+        self._control = f"http://127.0.0.1:{ready['control_port']}/control/"
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONTROL_S))
         keys = msgspec.json.decode((directory / "keys.json").read_bytes())
         self.api_key, self.secret = keys["api_key"], keys["secret"]
@@ -173,6 +175,10 @@ class World:
         """Plant or do one fault."""
         await self.control("fault", {"kind": kind} | fields)
 
+    async def faults_left(self) -> int:
+        """How many planted failures nobody has met yet."""
+        return len((await self.control("faults"))["planted"])
+
     async def truth(self) -> Truth:
         """The whole truth now."""
         books = await self.control("books")
@@ -180,6 +186,7 @@ class World:
         return Truth(
             orders=books["orders"],
             open=books["open_orders"],
+            algos=books["open_algos"],
             positions={s: q for s, q in held.items() if q},
             wallets={a: Decimal(w) for a, w in books["wallets"].items()},
             fills=books["fills"],
