@@ -17,16 +17,19 @@ from typing import Any
 
 import aiohttp
 
-from aegis.exchange.score.speech import ENDED, Answer, Client, Failed, number
+from aegis.exchange.score.compare import balance_difference, open_difference, order_difference, position_difference
+from aegis.exchange.score.speech import Answer, Client, Failed, Unspoken, number
 from aegis.exchange.score.world import Truth, VenueFault, World
 
 ANSWER_S = 12.0
 CONNECT_S = 40.0
 SETTLE_S = 20.0
 NOTICE_S = 30.0
+CLEAN_S = 2.0
 LOOK_S, LOOK_S_MAX = 0.05, 1.0  # a client that asks the venue for every answer must not run into its limits
 BTC = "BTCUSDT"
 FAR = Decimal("0.975")
+PLACE = ("POST /fapi/v1/order", "order.place")
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,19 @@ class Scene:
 
     Args:
         command: of the client.
+        patience: factor on every deadline, for slow machines and quick tests.
     """
 
-    def __init__(self, world: World, command: str, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, world: World, command: str, environ: Mapping[str, str], log: Path, patience: float = 1.0
+    ) -> None:
+        self.patience = patience
         self.world, self._command, self._environ, self._log = world, command, environ, log
         self._client: Client | None = None
         self.verbs: tuple[str, ...] = ()
         self.name = ""
         self.before = 0
+        self._planted = 0
 
     @property
     def client(self) -> Client:
@@ -106,6 +114,7 @@ class Scene:
 
     async def begin(self) -> None:
         """Remember how many orders the venue has seen."""
+        self._planted = 0
         self.before = len((await self.world.truth()).orders)
 
     # -- asking
@@ -149,8 +158,9 @@ class Scene:
     # -- waiting
 
     async def until(self, look: Callable[[], Awaitable[Any]], limit_s: float, what: str) -> Any:
-        """First truthy value of `look`; what it raises counts as not yet. Failed after `limit_s` s."""
+        """First truthy value of `look`; what it raises counts as not yet. Failed after `limit_s` s, times patience."""
         loop = asyncio.get_running_loop()
+        limit_s *= self.patience
         end, last, pause = loop.time() + limit_s, "", LOOK_S
         while True:
             try:
@@ -232,9 +242,9 @@ class Scene:
             if not isinstance(balances, dict):
                 raise Failed("balances: expected an object")
             differs = [
-                *_open_difference(orders, truth),
-                *_position_difference(positions, truth),
-                *_balance_difference(balances, truth),
+                *open_difference(orders, truth),
+                *position_difference(positions, truth),
+                *balance_difference(balances, truth),
             ]
             if differs:
                 raise Failed("; ".join(differs))
@@ -314,10 +324,34 @@ class Scene:
             raise Failed(f"the venue holds {held} after buying {quantity}")
         return quantity
 
-    async def error(self, code: int, status: int = 400, msg: str = "planted", **fields: Any) -> None:
+    # -- faults
+
+    async def plant(self, paths: tuple[str, ...], kind: str, **fields: Any) -> None:
+        """The next request at each of these doors suffers a fault."""
+        for path in paths:
+            await self.world.fault(kind, path=path, **fields)
+        self._planted += len(paths) * int(fields.get("count", 1))
+
+    async def error(self, code: int, status: int = 400, msg: str = "planted") -> None:
         """The next new order is refused with this, by either door."""
-        for path in ("POST /fapi/v1/order", "order.place"):
-            await self.world.fault("error", path=path, code=code, status=status, msg=msg, **fields)
+        await self.plant(PLACE, "error", code=code, status=status, msg=msg)
+
+    async def met(self) -> bool:
+        """Whether a request met a planted fault."""
+        return await self.world.faults_left() < self._planted
+
+    async def clear(self) -> None:
+        """
+        Take back what was planted.
+
+        Raises:
+            Unspoken: nobody met any of it, so nothing was shown.
+        """
+        met = await self.met()
+        await self.world.fault("clear")
+        planted, self._planted = self._planted, 0
+        if planted and not met:
+            raise Unspoken("a request at the door of the fault")
 
     async def clean(self) -> bool:
         """Whether another case may be played here: nothing open, nothing held, no fault, a client that would trade."""
@@ -326,9 +360,12 @@ class Scene:
             truth = await self.world.truth()
             if truth.open or truth.algos or truth.positions or not self.started:
                 return False
-            said = await self.client.ask("health", 5.0)
-            return said.ok and said.body.get("trading") is True
+            await self.until(self._would_trade, CLEAN_S, "the client would trade")
+            return True
         return False
+
+    async def _would_trade(self) -> bool:
+        return (await self.health()).get("trading") is True
 
 
 def _plain(value: Any) -> Any:
@@ -341,44 +378,3 @@ def _order(side: str, quantity: Decimal, price: Decimal | None, more: Mapping[st
     if price is not None:
         fields.setdefault("time_in_force", "GTC")
     return fields
-
-
-def order_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """In what a client's order differs from the venue's; "" when in nothing that matters."""
-    status = ours.get("status")
-    same = status == theirs["status"] or (theirs["status"] == "EXPIRED_IN_MATCH" and status == "EXPIRED")
-    filled = number(ours.get("filled"), "filled")
-    if not same:
-        return f"status {status}, venue {theirs['status']}"
-    if filled != Decimal(theirs["executedQty"]):
-        return f"filled {filled}, venue {theirs['executedQty']}"
-    if number(ours.get("quantity"), "quantity") != Decimal(theirs["origQty"]):
-        return f"quantity {ours.get('quantity')}, venue {theirs['origQty']}"
-    return ""
-
-
-def _open_difference(rows: list[dict[str, Any]], truth: Truth) -> list[str]:
-    ours = {str(r.get("client_id")) for r in rows if r.get("status") not in ENDED}
-    theirs = {str(o["clientOrderId"]) for o in truth.open} | set(truth.algos)
-    return [f"open orders: client {sorted(ours)}, venue {sorted(theirs)}"] if ours != theirs else []
-
-
-def _position_difference(rows: list[dict[str, Any]], truth: Truth) -> list[str]:
-    ours: dict[str, Decimal] = {}
-    for row in rows:
-        side = row.get("position_side") or "BOTH"
-        key = str(row.get("symbol")) + ("" if side == "BOTH" else f"/{side}")
-        ours[key] = ours.get(key, Decimal(0)) + number(row.get("quantity"), "quantity")
-    ours = {s: q for s, q in ours.items() if q}
-    shown = {s: str(q) for s, q in ours.items()}
-    theirs = {s: str(q) for s, q in truth.positions.items()}
-    return [f"positions: client {shown}, venue {theirs}"] if ours != truth.positions else []
-
-
-def _balance_difference(balances: Mapping[str, Any], truth: Truth) -> list[str]:
-    out = []
-    for asset, theirs in truth.wallets.items():
-        ours = number(balances.get(asset, "0"), f"balance of {asset}")
-        if ours != theirs:
-            out.append(f"balance {asset}: client {ours}, venue {theirs}")
-    return out

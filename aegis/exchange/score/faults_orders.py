@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
-from typing import Any
 
-from aegis.exchange.score.case import BTC, SETTLE_S, Scene, case
+from aegis.exchange.score.case import BTC, PLACE, SETTLE_S, Scene, case
 from aegis.exchange.score.speech import Answer, Failed
 
 FAMILY = "orders"
-PLACE = ("POST /fapi/v1/order", "order.place")
 CANCEL = ("DELETE /fapi/v1/order", "order.cancel")
 QUERY = ("GET /fapi/v1/order", "order.status")
 GONE_S = 25.0  # PROTOCOL 5.7: absence is proven by repeated -2013 after recvWindow and a margin
 UNKNOWN_503 = "Unknown error, please check your request or try again later."
 OVERLOADED = "Server is currently overloaded with other requests. Please try again in a few minutes."
-
-
-async def _plant(s: Scene, paths: tuple[str, ...], kind: str, **fields: Any) -> None:
-    for path in paths:
-        await s.world.fault(kind, path=path, **fields)
 
 
 async def _resting(s: Scene) -> Answer:
@@ -48,7 +42,7 @@ async def _absent(s: Scene, answer: Answer) -> None:
         raise Failed("place: answered as done, though there is no order")
     client_id = answer.body.get("client_id")
     await s.holds(lambda: _at_most(s, 0), 3.0, "the order was sent again while its fate was unknown")
-    await s.world.fault("clear")
+    await s.clear()
     if answer.kind == "unknown" and isinstance(client_id, str):
 
         async def settled() -> bool:
@@ -69,21 +63,21 @@ async def _failed_or_tried_again(s: Scene, answer: Answer) -> None:
     """The venue said it did nothing: the client may try again, but what it says is what is."""
     await s.holds(lambda: _at_most(s, 1), 3.0, "the order was sent twice")
     await s.new_orders(1 if answer.ok else 0)
-    await s.world.fault("clear")
+    await s.clear()
     await s.agrees()
 
 
 @case(FAMILY)
 async def answer_lost_resting_order(s: Scene) -> None:
     """The order rests, its answer is lost: it is counted, found, and not sent a second time."""
-    await _plant(s, PLACE, "drop_reply")
+    await s.plant(PLACE, "drop_reply")
     await _counted(s, await _resting(s))
 
 
 @case(FAMILY)
 async def answer_lost_filled_order(s: Scene) -> None:
     """A market order fills, its answer is lost: the position is known and the order was sent once."""
-    await _plant(s, PLACE, "drop_reply")
+    await s.plant(PLACE, "drop_reply")
     answer = await s.ask("place", symbol=BTC, side="BUY", type="MARKET", quantity=await s.small())
     await _counted(s, answer)
 
@@ -91,7 +85,7 @@ async def answer_lost_filled_order(s: Scene) -> None:
 @case(FAMILY)
 async def answer_lost_ioc(s: Scene) -> None:
     """An IOC ends at once and its answer is lost: its end is known, it was sent once."""
-    await _plant(s, PLACE, "drop_reply")
+    await s.plant(PLACE, "drop_reply")
     price, quantity = await s.far("BUY")
     answer = await s.ask(
         "place", symbol=BTC, side="BUY", type="LIMIT", time_in_force="IOC", price=price, quantity=quantity
@@ -102,14 +96,14 @@ async def answer_lost_ioc(s: Scene) -> None:
 @case(FAMILY)
 async def answer_late(s: Scene) -> None:
     """Two seconds pass before the order is taken: one order and known as working, or none and known as none."""
-    await _plant(s, PLACE, "delay", delay_ms=2000)
+    await s.plant(PLACE, "delay", delay_ms=2000)
     await _either(s, await _resting(s))
 
 
 @case(FAMILY)
 async def answer_later_than_patience(s: Scene) -> None:
     """The order lies at the venue for six seconds: taken late or dead by its recvWindow, and known as what it is."""
-    await _plant(s, PLACE, "delay", delay_ms=6000)
+    await s.plant(PLACE, "delay", delay_ms=6000)
     answer = await _resting(s)
     await s.holds(lambda: _at_most(s, 1), 7.0, "the order was sent twice")
     await _either(s, answer)
@@ -125,37 +119,38 @@ async def _either(s: Scene, answer: Answer) -> None:
 
 @case(FAMILY)
 async def stale_query_after_a_lost_answer(s: Scene) -> None:
-    """Answer lost, and the query says -2013 twice while the order works: it is not given up."""
-    await _plant(s, PLACE, "drop_reply")
-    await _plant(s, QUERY, "error", code=-2013, status=400, msg="Order does not exist.", count=2)
+    """Answer lost, user stream silent, and the query says -2013 twice while the order works: it is not given up."""
+    await s.world.fault("mute_private")
+    await s.plant(PLACE, "drop_reply")
+    await s.plant(QUERY, "error", code=-2013, status=400, msg="Order does not exist.", count=2)
     await _counted(s, await _resting(s))
 
 
 @case(FAMILY)
 async def timeout_without_execution(s: Scene) -> None:
     """-1007 and no order: counted as unknown, not repeated, in the end known as not existing."""
-    await _plant(s, PLACE, "error", code=-1007, status=503, msg="Timeout waiting for response from backend server.")
+    await s.plant(PLACE, "error", code=-1007, status=503, msg="Timeout waiting for response from backend server.")
     await _absent(s, await _resting(s))
 
 
 @case(FAMILY)
 async def unexpected_response_without_execution(s: Scene) -> None:
     """-1006 and no order: as -1007."""
-    await _plant(s, PLACE, "error", code=-1006, status=400, msg="An unexpected response was received.")
+    await s.plant(PLACE, "error", code=-1006, status=400, msg="An unexpected response was received.")
     await _absent(s, await _resting(s))
 
 
 @case(FAMILY)
 async def unknown_error_503_without_execution(s: Scene) -> None:
     """503 "Unknown error" and no order: the outcome is unknown, so it is not repeated."""
-    await _plant(s, PLACE, "error", code=-1000, status=503, msg=UNKNOWN_503)
+    await s.plant(PLACE, "error", code=-1000, status=503, msg=UNKNOWN_503)
     await _absent(s, await _resting(s))
 
 
 @case(FAMILY)
 async def service_unavailable_503(s: Scene) -> None:
     """503 "Service Unavailable." did nothing: tried again or told as refused, never two orders."""
-    await _plant(s, PLACE, "error", code=-1000, status=503, msg="Service Unavailable.")
+    await s.plant(PLACE, "error", code=-1000, status=503, msg="Service Unavailable.")
     await _failed_or_tried_again(s, await _resting(s))
 
 
@@ -163,14 +158,14 @@ async def service_unavailable_503(s: Scene) -> None:
 async def internal_error_503(s: Scene) -> None:
     """503 "Internal error" did nothing: tried again or told as refused, never two orders."""
     text = "Internal error; unable to process your request. Please try again."
-    await _plant(s, PLACE, "error", code=-1001, status=503, msg=text)
+    await s.plant(PLACE, "error", code=-1001, status=503, msg=text)
     await _failed_or_tried_again(s, await _resting(s))
 
 
 @case(FAMILY)
 async def overloaded_on_placing(s: Scene) -> None:
     """-1008 did nothing: tried again or told as refused, never two orders."""
-    await _plant(s, PLACE, "error", code=-1008, status=503, msg=OVERLOADED)
+    await s.plant(PLACE, "error", code=-1008, status=503, msg=OVERLOADED)
     await _failed_or_tried_again(s, await _resting(s))
 
 
@@ -179,10 +174,10 @@ async def overloaded_on_cancelling(s: Scene) -> None:
     """-1008 on a cancel: the order still works, the client knows or tries again, and ends with the venue's state."""
     price, quantity = await s.far("BUY")
     client_id = await s.place("BUY", quantity, price)
-    await _plant(s, CANCEL, "error", code=-1008, status=503, msg=OVERLOADED)
+    await s.plant(CANCEL, "error", code=-1008, status=503, msg=OVERLOADED)
     await s.ask("cancel", symbol=BTC, client_id=client_id)
     await s.order_agrees(client_id)
-    await s.world.fault("clear")
+    await s.clear()
     await s.ask("cancel_all", symbol=BTC)
     await s.agrees()
 
@@ -192,7 +187,7 @@ async def cancel_answer_lost(s: Scene) -> None:
     """The cancel is executed, its answer is lost: the client learns that the order is gone."""
     price, quantity = await s.far("BUY")
     client_id = await s.place("BUY", quantity, price)
-    await _plant(s, CANCEL, "drop_reply")
+    await s.plant(CANCEL, "drop_reply")
     await s.ask("cancel", symbol=BTC, client_id=client_id)
     if (await s.order_agrees(client_id))["status"] != "CANCELED":
         raise Failed("the order is not cancelled")
@@ -204,10 +199,10 @@ async def cancel_refused_though_working(s: Scene) -> None:
     """-2011 on a cancel while the order works is no proof that it is gone."""
     price, quantity = await s.far("BUY")
     client_id = await s.place("BUY", quantity, price)
-    await _plant(s, CANCEL, "error", code=-2011, status=400, msg="Unknown order sent.")
+    await s.plant(CANCEL, "error", code=-2011, status=400, msg="Unknown order sent.")
     await s.ask("cancel", symbol=BTC, client_id=client_id)
     found = await s.order_agrees(client_id)
-    await s.world.fault("clear")
+    await s.clear()
     if found["status"] == "NEW":
         await s.ok("cancel", symbol=BTC, client_id=client_id)
     await s.agrees()
@@ -233,7 +228,7 @@ async def filled_behind_a_lost_cancel(s: Scene) -> None:
     bid, _ = await s.world.quote(BTC)
     quantity = await s.small() * 20
     client_id = await s.place("BUY", quantity, bid)
-    await _plant(s, CANCEL, "drop_reply")
+    await s.plant(CANCEL, "drop_reply")
     await s.ask("cancel", symbol=BTC, client_id=client_id)
     found = await s.order_agrees(client_id)
     if await s.position_seen() != Decimal(found["executedQty"]):
@@ -244,11 +239,14 @@ async def filled_behind_a_lost_cancel(s: Scene) -> None:
 @case(FAMILY)
 async def reads_fail_for_a_while(s: Scene) -> None:
     """Every account query fails with 503 for a while: orders go on, and the account is right again afterwards."""
-    for path in ("positionRisk", "/balance", "account", "openOrders", "userTrades"):
-        await s.world.fault("error", path=path, code=-1000, status=503, msg="Service Unavailable.", count=6)
+    reads = ("positionRisk", "/balance", "account", "openOrders", "userTrades")
+    await s.plant(reads, "error", code=-1000, status=503, msg="Service Unavailable.", count=6)
     quantity = await s.small()
     answer = await s.ask("place", symbol=BTC, side="BUY", type="MARKET", quantity=quantity)
     if answer.ok:
         await s.new_orders(1)
-    await s.world.fault("clear")
+    with contextlib.suppress(Failed):
+        await s.ask("positions")
+        await s.until(s.met, SETTLE_S, "the client reads its account")
+    await s.clear()
     await s.agrees()

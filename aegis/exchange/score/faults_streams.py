@@ -97,7 +97,7 @@ async def venue_goes_silent(s: Scene) -> None:
     s.world.freeze()
     try:
         loop = asyncio.get_running_loop()
-        end = loop.time() + BLIND_S
+        end = loop.time() + BLIND_S * s.patience
         while (await s.ok("top", symbol=BTC)).body.get("trusted") is True:
             if loop.time() > end:
                 raise Failed(f"still trusted {BLIND_S:g} s after the last byte")

@@ -186,7 +186,7 @@ async def _told(s: Scene, code: int, status: int = 400) -> None:
     if answer.code != code:
         raise Failed(f"place: code {answer.code}, expected {code}")
     await s.new_orders(0)
-    await s.world.fault("clear")
+    await s.clear()
 
 
 async def _goes_on(s: Scene) -> None:
@@ -256,7 +256,7 @@ async def timestamp_outside_the_window(s: Scene) -> None:
     await s.holds(lambda: _at_most_one(s), QUIET_S, "the order was sent twice")
     await s.new_orders(1 if answer.ok else 0)
     await s.agrees()
-    await s.world.fault("clear")
+    await s.clear()
     if answer.ok:
         await s.ok("cancel_all", symbol=BTC)
 

@@ -53,14 +53,21 @@ class Runner:
         command: the client's command line.
         jobs: how many venues with their clients play at once.
         seed: of the venues' markets.
+        patience: factor on every deadline of the cases.
         logs: directory for what clients and venues write to standard error; a temporary one when None.
         tell: called with each result as it comes.
     """
 
     def __init__(
-        self, command: str, jobs: int, seed: int, logs: Path | None, tell: Callable[[Result], None] = lambda _r: None
+        self,
+        command: str,
+        jobs: int,
+        seed: int,
+        logs: Path | None = None,
+        tell: Callable[[Result], None] = lambda _r: None,
+        patience: float = 1.0,
     ) -> None:
-        self.command, self.jobs, self.seed, self.tell = command, jobs, seed, tell
+        self.command, self.jobs, self.seed, self.tell, self.patience = command, jobs, seed, tell, patience
         self._logs = logs
         self.client_name = ""
         self._started = 0
@@ -114,6 +121,7 @@ class Runner:
                         self.client_name = scene.name
                 await scene.begin()
                 await case.run(scene)
+                await scene.clear()
         except Unspoken as e:
             verdict, why = Verdict.UNSPOKEN, str(e)
         except Failed as e:
@@ -133,4 +141,4 @@ class Runner:
         directory.mkdir()
         world = await World.start(directory, self.seed, venue)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("AEGIS_")}
-        return Scene(world, self.command, environ, directory / "client.log")
+        return Scene(world, self.command, environ, directory / "client.log", self.patience)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fnmatch
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
 import msgspec
 
+from aegis.errors import ConfigError
 from aegis.exchange.clock import mono_ns
 from aegis.exchange.score import faults_account, faults_orders, faults_streams, life, life_account, refusals, table
 from aegis.exchange.score.case import CASES, Case
@@ -34,6 +37,9 @@ def run(args: argparse.Namespace, command: str) -> int:
     Args:
         command: the client's command line.
 
+    Raises:
+        ConfigError: the client cannot be started.
+
     Returns:
         0 when every case passed, 2 otherwise (also when none was chosen).
     """
@@ -44,12 +50,15 @@ def run(args: argparse.Namespace, command: str) -> int:
     if not chosen:
         print(f"score: no case matches {args.only!r}", file=sys.stderr)
         return EXIT_NOT_ALL
+    words = shlex.split(command)
+    if not words or shutil.which(words[0]) is None:
+        raise ConfigError(f"score: --client {command!r}: no such program")
     quiet = args.json or args.markdown
 
     def tell(result: Result) -> None:
         print(table.line(result), file=sys.stderr if quiet else sys.stdout, flush=True)
 
-    runner = Runner(command, max(1, args.jobs), args.seed, Path(args.logs) if args.logs else None, tell)
+    runner = Runner(command, max(1, args.jobs), args.seed, Path(args.logs) if args.logs else None, tell, args.patience)
     began = mono_ns()
     results = asyncio.run(runner.run(chosen))
     took_s = (mono_ns() - began) / 1e9

@@ -30,7 +30,7 @@ from aegis.exchange.score.hand import Hand
 
 READY_S = 20.0
 CONTROL_S = 15.0
-OPTIONS: dict[str, object] = {"symbols": 6, "wallet": 50_000, "events-per-s": 120, "weight": 6000}
+OPTIONS: dict[str, object] = {"symbols": 8, "wallet": 50_000, "events-per-s": 120, "weight": 6000}
 
 
 class VenueFault(AegisError):
@@ -176,8 +176,8 @@ class World:
         await self.control("fault", {"kind": kind} | fields)
 
     async def faults_left(self) -> int:
-        """How many planted failures nobody has met yet."""
-        return len((await self.control("faults"))["planted"])
+        """How often planted failures are still to happen."""
+        return sum(int(row["count"]) for row in (await self.control("faults"))["planted"])
 
     async def truth(self) -> Truth:
         """The whole truth now."""
