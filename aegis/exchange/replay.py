@@ -166,7 +166,7 @@ class Replay:
         """A market per captured symbol, its book primed with the capture's snapshot."""
         for name in self.capture.symbols:
             book = self.books[name] = ReplayBook()
-            m = self.markets[name] = Market(spec_of(self.capture, name), book, 0, base_id, base_id)
+            m = self.markets[name] = Market(spec_of(self.capture, name), book, 0, base_id, base_id, has_past=False)
             if name in self.capture.snapshots:
                 snap = self.capture.snapshots[name][1]
                 for side, rows in ((BUY, snap["bids"]), (SELL, snap["asks"])):

@@ -96,7 +96,7 @@ class Venue:
         self.control = Control(self.ex, self.api, self.state, self.start_replay)
 
     def _markets(self, o: argparse.Namespace, base: int) -> dict[str, Any]:
-        return make_markets(listing(int(o.symbols), bool(o.bands)), base)
+        return make_markets(listing(int(o.symbols), bool(o.bands)), base, int(o.seed))
 
     @staticmethod
     def _replay(o: argparse.Namespace) -> Replay | None:
