@@ -6,7 +6,7 @@ CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup build run test c-test fuzz drill lint clean
+.PHONY: help setup build run test c-test fuzz drill signers lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -42,6 +42,9 @@ fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=50
 
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
 	$(PY) tests/drill.py --seeds $(SEEDS)
+
+signers: setup ## forty calls signed by ccxt and the official SDK, in their own environments, against the venue
+	$(PY) tests/clients/signers/run.py
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests
