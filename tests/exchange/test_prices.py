@@ -43,7 +43,7 @@ def test_prices_stay_near_the_book_and_move(markets: dict[str, Market]) -> None:
     """A thousand seconds: within a percent of the middle, moving, and the same again from the same seed."""
     runs = []
     for _ in range(2):
-        prices, seen = Prices(markets, seed=5), []
+        prices, seen = Prices(markets), []
         for n in range(1000):
             prices.advance(START + n * 1000)
             for m in markets.values():
