@@ -7,7 +7,7 @@ CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup build run test c-test fuzz drill prove-venue lint clean
+.PHONY: help setup build run test c-test fuzz drill prove-venue signers lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -46,6 +46,9 @@ drill: setup ## kill and stop each process while trading, compare the books; SEE
 
 prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
 	AEGIS_ACTIONS=$(ACTIONS) $(PY) -m pytest tests/property/test_venue_books.py -s -o timeout=3600
+
+signers: setup ## forty calls signed by ccxt and the official SDK, in their own environments, against the venue
+	$(PY) tests/clients/signers/run.py
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests

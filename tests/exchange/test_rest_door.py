@@ -98,6 +98,8 @@ async def test_headers(tmp_path: Path) -> None:
         assert json.loads(body)["status"] == "NEW", body
         assert b"X-MBX-ORDER-COUNT-10S: 1" in head
         assert b"X-MBX-ORDER-COUNT-1M: 1" in head
+        head, _ = await raw(client, "GET", f"/fapi/v1/openOrders?{signed('')}")
+        assert b"ORDER-COUNT" not in head
         head, body = await raw(client, "POST", "/fapi/v1/order", signed(order("0.01", "two")))
         assert head.split()[1] == b"400"
         assert b"ORDER-COUNT" not in head

@@ -144,8 +144,12 @@ async def test_a_revoked_key_is_told(tmp_path: Path) -> None:
             "status": 401,
             "error": {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."},
         }
-        answer = await ask(ws, client.signed_message(2, "account.balance"))
-        assert (answer["status"], answer["error"]["code"]) == (401, -2015)
+        for request, code in (
+            (client.signed_message(2, "account.balance"), -2015),
+            ({"id": 3, "method": "account.balance", "params": {"timestamp": stamp()}}, -2014),
+        ):
+            answer = await ask(ws, request)
+            assert (answer["status"], answer["error"]["code"]) == (401, code)
         assert not client.venue.api.revoke("test-key")
 
 
