@@ -42,6 +42,7 @@ drill: setup ## kill and stop each process while trading, compare the books; SEE
 
 prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
 	AEGIS_ACTIONS=$(ACTIONS) $(PY) -m pytest tests/property/test_venue_books.py -s -o timeout=3600
+
 clients: setup ## clients nobody here wrote, each in its own environment, against the venue
 	$(PY) tests/clients/signers/run.py
 

@@ -20,7 +20,7 @@ def rows_of(p: Params, name: str, most: int) -> list[Any]:
     """The JSON list of a parameter; -1130 not a list, -4082 empty or too long."""
     try:
         rows = msgspec.json.decode(need(p, name))
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, RecursionError) as e:
         raise VenueError(-1130, f"Data sent for parameter '{name}' is not valid.") from e
     if not isinstance(rows, list):
         raise VenueError(-1130, f"Data sent for parameter '{name}' is not valid.")

@@ -85,6 +85,7 @@ class Venue:
             self.replay.attach(self.ex)
         gate, limits = Gate(keys, str(o.ws_encoding)), Limits(quota_of(o))
         self.rest, self.api = Rest(self.ex, gate, limits), WsApi(self.ex, gate, limits, float(o.lifetime_s))
+        self.api.ping_s, self.api.pong_s = float(o.ping_s), float(o.pong_s)
         self.control = Control(self.ex, self.api, self.state, self.start_replay)
         if o.faults:
             for fault in msgspec.json.decode(Path(o.faults).read_bytes(), type=list[dict[str, Any]]):
