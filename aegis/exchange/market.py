@@ -90,6 +90,7 @@ class Agents:
         fair: where the best bid belongs; the best ask belongs a tick above.
         burst: quotes still to be moved after the price.
         echo: the side of a taker that another one follows, else 0.
+        leader: the contract of the same base that this one follows.
         wanted: what the best level of each side should hold, in quantity.
     """
 
@@ -97,6 +98,7 @@ class Agents:
         self.ex, self.m, self.spec, self.rng, self.style = ex, m, m.spec, rng, style
         self.book: Book = m.book  # type: ignore[assignment]
         self.fair = m.spec.start_px
+        self.leader: Agents | None = None
         self.live: list[Order] = []
         self.burst = self.quiet = self.echo = 0
         self.wanted = {BUY: 0, SELL: 0}
@@ -183,7 +185,7 @@ class Agents:
         elif draw < 0.5 and self.apart():
             self.close_up()
         elif draw < s.p_jump:
-            self.jump(side)
+            self.jump(self.behind_leader() or side)
         elif draw < s.p_jump + s.p_take:
             self.take(side)
         elif draw < s.p_jump + s.p_take + TOP_SHARE:
@@ -248,6 +250,13 @@ class Agents:
         self.ex.agent(self.m, self.order(side, "MARKET", 0, self.lots(self.style.taker, 1.8)), bound)
         return True
 
+    def behind_leader(self) -> int:
+        """The direction to the leader's price, taken as moves since the start; 0 without one, or now and then."""
+        if self.leader is None or self.rng.random() < 0.2:
+            return 0
+        gap = self.leader.fair * self.spec.start_px - self.fair * self.leader.spec.start_px
+        return (gap > 0) - (gap < 0)
+
     def jump(self, side: int) -> None:
         """The price moves: what stands in the way is swept, and quotes are moved after it."""
         moved = int(self.style.jump * self.rng.lognormvariate(0.0, 1.1))
@@ -293,6 +302,10 @@ class Flow:
             Agents(ex, m, random.Random(f"{seed}/{name}"), style_of(m.spec, each, count))
             for name, m in ex.markets.items()
         ]
+        by_name = {a.spec.name: a for a in self.agents}
+        for a in self.agents:
+            leader = by_name.get(f"{a.spec.base}USDT")
+            a.leader = leader if leader is not a else None
         self.owed_ns = 0
         self.clump = 1
         self.turn: list[Agents] = []

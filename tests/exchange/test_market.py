@@ -93,6 +93,21 @@ def test_a_swept_side_comes_back() -> None:
         assert not agents.apart() and m.next_trade > before
 
 
+def test_contracts_of_one_base_stay_together() -> None:
+    """The USDC and the dated contract follow the USDT one: moves since the start differ by less than 0.2 %."""
+    venue = make(symbols=6, events_per_s=3000)
+    assert venue.flow is not None
+    agents = {a.spec.name: a for a in venue.flow.agents if a.spec.base == "BTC"}
+    lead, farthest = agents["BTCUSDT"], 0
+    for _ in range(60):
+        for _ in range(3000):
+            venue.flow.step()
+        for a in agents.values():
+            apart = a.fair * lead.spec.start_px - lead.fair * a.spec.start_px
+            farthest = max(farthest, abs(apart) * 1_000_000 // (lead.fair * a.spec.start_px))
+    assert len(agents) == 3 and 0 < farthest < 2000
+
+
 def test_styles_are_of_money_not_of_ticks() -> None:
     """Every symbol's ordinary order is worth about what its class says, and no move is larger than its reach."""
     seen: Counter[int] = Counter()
