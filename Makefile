@@ -7,7 +7,7 @@ CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup run test c-test fuzz drill prove-venue clients lint clean
+.PHONY: help setup run test c-test fuzz drill prove-venue clients compare-market lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -45,6 +45,9 @@ prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
 
 clients: setup ## clients nobody here wrote, each in its own environment, against the venue
 	$(PY) tests/clients/signers/run.py
+
+compare-market: setup ## the simulator's market beside a captured one, quantile by quantile
+	$(PY) tests/exchange/compare_market.py
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests
