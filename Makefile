@@ -6,7 +6,7 @@ CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup build run test c-test fuzz drill lint clean
+.PHONY: help setup build run test c-test fuzz bench-venue drill lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -39,6 +39,9 @@ c-test: setup ## the C tests alone, under their sanitizers
 
 fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=5000000
 	$(MAKE) -C tests/c fuzz RUNS=5000000
+
+bench-venue: setup ## the venue against bare loops on the same sockets: frames, orders, many symbols
+	$(PY) tests/bench/bench_venue.py
 
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
 	$(PY) tests/drill.py --seeds $(SEEDS)
