@@ -2,11 +2,12 @@
 PYTHON ?= python3
 SEEDS ?= 20
 RUNS ?= 5000000
+ACTIONS ?= 1000000
 CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup build run test c-test fuzz bench-venue drill lint clean
+.PHONY: help setup run test c-test fuzz drill prove-venue bench-venue clients lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -23,10 +24,6 @@ setup: .venv/.built ## build .venv with the product installed; runs nothing
 .venv/.built: .venv/.installed $(SOURCES)
 	$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
-
-build: .venv/.installed ## compile the C extension again
-	$(PY) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
-	@touch .venv/.built
 
 run: setup ## trade on the paper venue until Ctrl-C
 	@exec .venv/bin/aegis up $(if $(CONFIG),--config $(CONFIG))
@@ -45,6 +42,11 @@ bench-venue: setup ## the venue against bare loops on the same sockets: frames, 
 
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
 	$(PY) tests/drill.py --seeds $(SEEDS)
+
+prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
+	AEGIS_ACTIONS=$(ACTIONS) $(PY) -m pytest tests/property/test_venue_books.py -s -o timeout=3600
+clients: setup ## clients nobody here wrote, each in its own environment, against the venue
+	$(PY) tests/clients/signers/run.py
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests

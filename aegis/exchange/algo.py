@@ -74,11 +74,12 @@ class AlgoOrder:
 
 @dataclass(slots=True)
 class Desk:
-    """Conditional orders of one account: all, by client id, and per symbol those that wait."""
+    """Conditional orders of one account: all, by client id, per symbol those that wait, those whose order works."""
 
     by_id: dict[int, AlgoOrder] = field(default_factory=dict)
     by_client: dict[str, AlgoOrder] = field(default_factory=dict)
     open: dict[str, dict[int, AlgoOrder]] = field(default_factory=lambda: defaultdict(dict))
+    triggered: dict[int, AlgoOrder] = field(default_factory=dict)
 
     def waiting(self) -> int:
         """How many wait, over all symbols."""
@@ -109,8 +110,13 @@ class Algo:
         self._state(a, status, reason)
 
     def _state(self, a: AlgoOrder, status: str, reason: str = "") -> None:
+        desk = self.desks[a.owner]
         a.status, a.reason, a.update_ms = status, reason, self.ex.clock()
-        self.desks[a.owner].open[a.symbol].pop(a.id, None)
+        desk.open[a.symbol].pop(a.id, None)
+        if status == "TRIGGERED":
+            desk.triggered[a.id] = a
+        else:
+            desk.triggered.pop(a.id, None)
         self._tell(a)
 
     def _tell(self, a: AlgoOrder) -> None:
@@ -164,7 +170,7 @@ class Algo:
             self._state(a, "REJECTED", e.msg)
             return
         if not o.is_open:
-            self._state(a, "FINISHED")
+            self.finish_ended(acc, a.symbol)
 
     def _become(self, acc: Account, m: Market, a: AlgoOrder) -> Order:
         limit = a.kind in ("STOP", "TAKE_PROFIT")
@@ -198,7 +204,7 @@ class Algo:
         )
 
     def followed(self, m: Market, accounts: list[Account]) -> None:
-        """After a fill: finish algos whose order ended, expire close-all orders whose position is gone."""
+        """After a change: finish algos whose order ended, expire close-all orders whose position is gone."""
         for acc in accounts:
             desk = self.desks.get(acc.number)
             if desk is None:
@@ -210,11 +216,10 @@ class Algo:
 
     def finish_ended(self, acc: Account, symbol: str) -> None:
         """FINISHED for every triggered algo of a symbol whose order is no longer open."""
-        for a in self.desks[acc.number].by_id.values():
-            if a.status == "TRIGGERED" and a.symbol == symbol:
-                o = acc.orders.get((a.symbol, a.order_id))
-                if o is not None and not o.is_open:
-                    self._state(a, "FINISHED")
+        for a in list(self.desks[acc.number].triggered.values()):
+            o = acc.orders.get((a.symbol, a.order_id))
+            if a.symbol == symbol and o is not None and not o.is_open:
+                self._state(a, "FINISHED")
 
 
 def reference_e8(m: Market, a: AlgoOrder) -> int:

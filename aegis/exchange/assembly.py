@@ -10,6 +10,7 @@ from aegis.exchange.clockwork import Clockwork
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import Market
 from aegis.exchange.liquidation import Liquidation
+from aegis.exchange.past import make_next
 from aegis.exchange.rules import Rules
 from aegis.exchange.streams import Hub
 
@@ -22,9 +23,11 @@ def make_exchange(
     rules: Rules | None = None,
 ) -> Exchange:
     """An exchange with its timers, conditional orders and risk engine."""
+    for m in markets.values():
+        m.opened_ms = clock()
     ex = Exchange(markets, accounts, hub, clock, rules)
     ex.clockwork, ex.algo, ex.liquidation = Clockwork(ex), Algo(ex), Liquidation(ex)
-    ex.on_fill = ex.algo.followed
+    ex.on_change = ex.algo.followed
     return ex
 
 
@@ -38,3 +41,4 @@ def tick(ex: Exchange) -> None:
     ex.liquidation.tick()
     if ex.prints:
         ex.md.tick(now)
+        make_next(ex.markets.values())

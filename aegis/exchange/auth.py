@@ -35,6 +35,7 @@ AHEAD_MS = 1000
 ENCODINGS = ("raw", "encoded", "either")
 HMAC_DIGITS = 64
 KEY_SHAPE = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
+UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII)  # what percent-encoding leaves as it is
 WHOLE = re.compile(r"[0-9]{1,20}", re.ASCII)
 WINDOW = re.compile(r"([0-9]{1,20})(\.[0-9]{1,3})?", re.ASCII)
 # ccxt spells the two lists of a batch cancel without capitals, and the venue takes them
@@ -272,12 +273,10 @@ class Gate:
         """What a WebSocket API message may have signed: `k=v` of all but the signature, sorted by key."""
         rows = sorted((k, v) for k, v in params.items() if k != "signature")
         raw = "&".join(f"{k}={v}" for k, v in rows)
-        if self.ws_encoding == "raw":
+        if self.ws_encoding == "raw" or UNRESERVED.fullmatch("".join(part for row in rows for part in row)):
             return (raw.encode(),)
         encoded = "&".join(f"{quote_plus(k)}={quote_plus(v)}" for k, v in rows)
-        if self.ws_encoding == "encoded" or encoded == raw:
-            return (encoded.encode(),)
-        return raw.encode(), encoded.encode()
+        return (encoded.encode(),) if self.ws_encoding == "encoded" else (raw.encode(), encoded.encode())
 
     def message(self, key: Key, params: dict[str, str], now_ms: int) -> dict[str, str]:
         """

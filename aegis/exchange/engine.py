@@ -57,7 +57,7 @@ class Exchange:
 
     Attributes:
         street: the other side of every trade with somebody who is no user.
-        on_fill: called after every settled execution of a user with (market, accounts concerned).
+        on_change: called with (market, accounts) after their orders there were filled or ended.
         margin_moves: changes of isolated margin by hand: (account, symbol, side, amount 1e-8, ms).
         prints: false in a replay: then no market frame is the venue's own.
     """
@@ -90,7 +90,7 @@ class Exchange:
         self.clockwork: Clockwork
         self.algo: Algo
         self.liquidation: Liquidation
-        self.on_fill: Callable[[Market, list[Account]], None] = lambda _m, _accounts: None
+        self.on_change: Callable[[Market, list[Account]], None] = lambda _m, _accounts: None
         hub.key_known = self.listen_keys.__contains__
 
     def add(self, account: Account) -> None:
@@ -263,7 +263,7 @@ class Exchange:
         for acc in concerned:
             self._trim_reduce_only(acc, m)
         if concerned:
-            self.on_fill(m, concerned)
+            self.on_change(m, concerned)
 
     def tell_account(
         self, acc: Account, reason: str, rows: list[tuple[Market, str]], changes: dict[str, int], about: str = ""
@@ -283,8 +283,10 @@ class Exchange:
             self.md.changed(m, self.clock())
         o.end(status, reason)
         o.update_ms = self.clock()
-        self.by_number[o.owner].open[o.symbol].pop(o.id, None)
+        acc = self.by_number[o.owner]
+        acc.open[o.symbol].pop(o.id, None)
         self.report(o, "CANCELED" if status == "CANCELED" else "EXPIRED")
+        self.on_change(self.markets[o.symbol], [acc])
 
     def _trim_reduce_only(self, acc: Account, m: Market) -> None:
         """Expire closing orders that a changed position no longer covers, newest first (er 4)."""

@@ -8,15 +8,20 @@ venue shows them with eight places; nothing here publishes anything.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
+from aegis.exchange.clock import now_ms
 from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.symbols import Spec
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
+QUARTER_MS = 15 * MINUTE_MS
+WATCH_MS = 2 * HOUR_MS
+DAY_MS = 24 * HOUR_MS
 FUNDING_MS = 8 * HOUR_MS
+MINUTES_KEPT = 1500
 CANDLE_MS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
 
 
@@ -59,6 +64,25 @@ class Candle:
         self.h, self.l, self.c, self.last = max(self.h, other.h), min(self.l, other.l), other.c, other.last
         self.v, self.n, self.quote = self.v + other.v, self.n + other.n, self.quote + other.quote
         self.taker_v, self.taker_quote = self.taker_v + other.taker_v, self.taker_quote + other.taker_quote
+
+
+class Minutes(deque[Candle]):
+    """The last minutes that traded; what falls out of them stays as hours, so that nothing seen is forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=MINUTES_KEPT)
+        self.hours: list[Candle] = []
+
+    def append(self, candle: Candle) -> None:
+        """Add the newest minute."""
+        if len(self) == MINUTES_KEPT:
+            old = self[0]
+            start = old.open_ms // HOUR_MS * HOUR_MS
+            if self.hours and self.hours[-1].open_ms == start:
+                self.hours[-1].merge(old)
+            else:
+                self.hours.append(replace(old, open_ms=start))
+        super().append(candle)
 
 
 @dataclass(slots=True)
@@ -109,6 +133,8 @@ class Market:
         rate_e8: funding rate as of now.
         interval_ms: time between settlements; 0 when there are none (a dated contract).
         settle_e8: estimated settlement price, 1e-8.
+        seed, opened_ms, first_trade, first_agg: what its past is made of; `past` is that past, once asked for.
+        has_past: false in a replay, which shows only what it replayed.
         settled: (time, rate, mark) of settlements since the venue opened, oldest first.
     """
 
@@ -128,15 +154,22 @@ class Market:
     time_ms: int = 0
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
     aggs: deque[Trade] = field(default_factory=lambda: deque(maxlen=20_000))
-    candles: deque[Candle] = field(default_factory=lambda: deque(maxlen=1500))
+    candles: Minutes = field(default_factory=Minutes)
     mark_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
     index_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
     premium_bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=1500))
     settled: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=1000))
     feeds: dict[str, DepthFeed] = field(default_factory=dict)
+    seed: int = 1
+    opened_ms: int = field(default_factory=now_ms)
+    first_trade: int = 0
+    first_agg: int = 0
+    has_past: bool = True
+    past: Any = None
 
     def __post_init__(self) -> None:
         self.lower = self.spec.name.lower()
+        self.first_trade, self.first_agg = self.next_trade, self.next_agg
         self.interval_ms = self.spec.funding_h * HOUR_MS
 
     def mid(self) -> int:

@@ -8,23 +8,13 @@ once; blanks stand after the inner commas, as on the wire since 2026.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from aegis.exchange.instrument import CANDLE_MS, MINUTE_MS, Candle, Market, gather
+from aegis.exchange.candles import INTERVALS, Chart, next_open
+from aegis.exchange.instrument import Candle, Market
 from aegis.exchange.symbols import dec
 from aegis.exchange.timetable import Timed
 
 EVERY_MS = 250
 CONTRACTS = {"perpetual": "PERPETUAL", "current_quarter": "CURRENT_QUARTER", "next_quarter": "NEXT_QUARTER"}
-
-
-def ends_ms(interval: str, open_ms: int) -> int:
-    """When a candle opened at `open_ms` is over."""
-    if interval != "1M":
-        return open_ms + CANDLE_MS[interval] * MINUTE_MS
-    day = datetime.fromtimestamp(open_ms / 1000, UTC)
-    later = day.replace(year=day.year + day.month // 12, month=day.month % 12 + 1)
-    return int(later.timestamp()) * 1000
 
 
 class Candles:
@@ -37,12 +27,10 @@ class Candles:
 
     def render(self, now_ms: int) -> list[str]:
         """The close of a candle that is over, then the running one if it changed."""
-        if not self.m.candles:
-            return []
-        rows = gather(self.m, self.interval, 2)
+        rows = Chart(self.m).query(self.interval, None, now_ms, 2)
         out = []
         for c in rows:
-            over = now_ms >= ends_ms(self.interval, c.open_ms)
+            over = now_ms >= next_open(self.interval, c.open_ms)
             if over and c.open_ms == self.shown[0] != self.closed_ms:
                 self.closed_ms = c.open_ms
                 out.append(self.text(c, now_ms, True))
@@ -60,7 +48,7 @@ class Candles:
             outer = f'"e":"continuous_kline","E":{now_ms},"ps":"{s.pair}","ct":"{self.contract}"'
             symbol = ""
         return (
-            f'{{{outer},"k":{{"t":{c.open_ms}, "T":{ends_ms(self.interval, c.open_ms) - 1},{symbol} '
+            f'{{{outer},"k":{{"t":{c.open_ms}, "T":{next_open(self.interval, c.open_ms) - 1},{symbol} '
             f'"i":"{self.interval}", "f":{c.first}, "L":{c.last}, "o":"{s.px(c.o)}", "c":"{s.px(c.c)}", '
             f'"h":"{s.px(c.h)}", "l":"{s.px(c.l)}", "v":"{s.qty(c.v)}", "n":{c.n}, "x":{"true" if over else "false"}, '
             f'"q":"{dec(c.quote, e)}", "V":"{s.qty(c.taker_v)}", "Q":"{dec(c.taker_quote, e)}", "B":"0"}}}}'
@@ -70,6 +58,6 @@ class Candles:
 def timed(m: Market, kind: str, contract: str = "") -> Timed | None:
     """The maker of `kline_<interval>`, or of `continuousKline_<interval>` where a contract type is given."""
     head, _, interval = kind.partition("_")
-    if head != ("continuousKline" if contract else "kline") or interval not in CANDLE_MS:
+    if head != ("continuousKline" if contract else "kline") or interval not in INTERVALS:
         return None
     return Timed(EVERY_MS, Candles(m, interval, contract).render)

@@ -18,6 +18,7 @@ from aegis.exchange.account import Account, Position
 from aegis.exchange.brackets import maintenance_e8
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import Market
+from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import BUY, SELL, Fill, Order, Outcome
 
 CALL_NUM, CALL_DEN = 8, 10  # a margin call goes out when maintenance reaches this share of the balance
@@ -144,6 +145,10 @@ class Liquidation:
         if o.left:
             self._take_over(v, o, px, adl)
         self._fee(v, o)
+        last = v.acc.executions[-1].qty
+        status = "FILLED" if o.filled == o.qty else "PARTIALLY_FILLED"
+        row = ForceOrder(o.side, o.qty, o.px, o.cost // o.filled, last, o.filled, status)
+        ex.md.liquidated(m, row, ex.clock())
         return o
 
     def _order(self, acc: Account, m: Market, side: str, terms: tuple[int, int, int], prefix: str) -> Order:

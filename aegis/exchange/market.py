@@ -168,6 +168,6 @@ class Flow:
         self.turn.pop().step()
 
 
-def make_markets(specs: list[Spec], base_id: int) -> dict[str, Market]:
-    """Empty markets with matching books; ids start at `base_id`."""
-    return {s.name: Market(s, Book(), base_id, base_id, base_id) for s in specs}
+def make_markets(specs: list[Spec], base_id: int, seed: int = 1) -> dict[str, Market]:
+    """Empty markets with matching books; ids start at `base_id`, `seed` decides their past and their prices."""
+    return {s.name: Market(s, Book(), base_id, base_id, base_id, seed=seed) for s in specs}

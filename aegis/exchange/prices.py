@@ -58,16 +58,16 @@ class Prices:
     Mark, index and rate of all symbols.
 
     Args:
-        seed: decides the basis of every symbol; the n-th second of a symbol is the same in every run of one book.
+        markets: the seed of each decides its basis; the n-th second is the same in every run of one book.
     """
 
-    def __init__(self, markets: Mapping[str, Market], seed: int = 1) -> None:
+    def __init__(self, markets: Mapping[str, Market]) -> None:
         self.markets = markets
         self.pins: dict[str, int] = {}
         self.last_ms = 0
         self.state: dict[str, _State] = {}
         for name, m in markets.items():
-            rng = random.Random(f"{seed}/prices/{name}")
+            rng = random.Random(f"{m.seed}/prices/{name}")
             wide = 60 if m.spec.rate_cap_e8 < 2_000_000 else 600
             self.state[name] = _State(rng, rng.randrange(-wide, wide + 1))
             m.rate_e8 = interest_e8(m)
@@ -178,6 +178,6 @@ def settlements_before(m: Market, first_ms: int, count: int) -> Iterable[tuple[i
     """Up to `count` settlements (time, rate) until `first_ms`, newest first: the past of a venue that just opened."""
     at = first_ms // m.interval_ms * m.interval_ms if m.interval_ms else 0
     for _ in range(count if at else 0):
-        rng = random.Random(f"{m.spec.name}/settled/{at}")
+        rng = random.Random(f"{m.seed}/{m.spec.name}/settled/{at}")
         yield at, rate_e8(m, rng.randint(-2, 2) * DAMPER_E8 * 3 // 5 + rng.randint(-3000, 3000))
         at -= m.interval_ms

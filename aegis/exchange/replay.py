@@ -47,7 +47,8 @@ class Replay:
         """A market per captured symbol, its book primed with the capture's snapshot."""
         for name in self.capture.symbols:
             book = self.books[name] = ReplayBook()
-            m = self.markets[name] = CapturedMarket(spec_of(self.capture, name), book, 0, base_id, base_id)
+            spec = spec_of(self.capture, name)
+            m = self.markets[name] = CapturedMarket(spec, book, 0, base_id, base_id, has_past=False)
             book.catch_up = partial(self._catch_up, m, book)
             if name in self.capture.snapshots:
                 snap = self.capture.snapshots[name][1]

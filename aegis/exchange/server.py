@@ -91,7 +91,7 @@ class Venue:
                 self.control.fault(fault)
 
     def _markets(self, o: argparse.Namespace, base: int) -> dict[str, Any]:
-        return make_markets(listing(int(o.symbols), bool(o.bands)), base)
+        return make_markets(listing(int(o.symbols), bool(o.bands)), base, int(o.seed))
 
     @staticmethod
     def _replay(o: argparse.Namespace) -> Replay | None:

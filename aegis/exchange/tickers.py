@@ -14,8 +14,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from aegis.exchange.instrument import MINUTE_MS, Candle, Market, gather
+from aegis.exchange.instrument import MINUTE_MS, Candle, Market
 from aegis.exchange.matching import BUY, SELL
+from aegis.exchange.past import before_opening, merged
 from aegis.exchange.symbols import E8, dec
 from aegis.exchange.timetable import Timed
 
@@ -32,12 +33,13 @@ def nearest(m: int, over: int) -> int:
 
 
 class Day:
-    """The last 24 h of one symbol, from its minutes."""
+    """The last 24 h of one symbol, from its minutes and what its past has of them."""
 
     def __init__(self, m: Market) -> None:
         self.m = m
         self.minutes: deque[Candle] = deque()  # whole minutes inside the window, without the running one
         self.v = self.quote = self.n = 0
+        self.past: tuple[int, Candle | None] = (0, None)  # (start of the window, what lies before the opening)
 
     def move(self, now_ms: int) -> tuple[int, Candle] | None:
         """(start of the window, its sum as one candle); None when nothing traded in it."""
@@ -47,27 +49,38 @@ class Day:
         while self.minutes and self.minutes[0].open_ms < start:
             gone = self.minutes.popleft()
             self.v, self.quote, self.n = self.v - gone.v, self.quote - gone.quote, self.n - gone.n
-        last = [c for c in gather(self.m, "1m", 1) if c.open_ms >= max(running, start)]
+        parts = [c] if (c := self._before(start)) is not None else []
         if self.minutes:
-            first = self.minutes[0]
+            first, end = self.minutes[0], self.minutes[-1]
             high, low = max(c.h for c in self.minutes), min(c.l for c in self.minutes)
-            end = self.minutes[-1]
-            day = Candle(start, first.first, end.last, first.o, high, low, end.c, self.v, self.n, self.quote)
-            for c in last:
-                day.merge(c)
-            return start, day
-        return (start, last[0]) if last else None
+            parts.append(Candle(start, first.first, end.last, first.o, high, low, end.c, self.v, self.n, self.quote))
+        if self.m.candles and self.m.candles[-1].open_ms >= max(running, start):
+            parts.append(self.m.candles[-1])
+        if not parts:
+            return None
+        day = merged(parts)
+        day.first = day.first or self.m.next_trade - day.n
+        day.last = day.last or self.m.next_trade - 1
+        return start, day
+
+    def _before(self, start: int) -> Candle | None:
+        if self.past[0] != start:
+            past = before_opening(self.m) if start <= self.m.opened_ms else None
+            self.past = (start, past.since(start) if past else None)
+        return self.past[1]
 
     def _enter(self, running: int, start: int) -> None:
         """Take the minutes that ended since the last call."""
         known = self.minutes[-1].open_ms if self.minutes else start - 1
-        missing = (running - known) // MINUTE_MS
-        if missing <= 1 and self.minutes:
-            return
-        for c in gather(self.m, "1m", missing + 1):
-            if max(known + 1, start) <= c.open_ms < running:
-                self.minutes.append(c)
-                self.v, self.quote, self.n = self.v + c.v, self.quote + c.quote, self.n + c.n
+        fresh = []
+        for c in reversed(self.m.candles):
+            if c.open_ms <= known:
+                break
+            if start <= c.open_ms < running:
+                fresh.append(c)
+        for c in reversed(fresh):
+            self.minutes.append(c)
+            self.v, self.quote, self.n = self.v + c.v, self.quote + c.quote, self.n + c.n
 
 
 class Tickers:

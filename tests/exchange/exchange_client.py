@@ -6,13 +6,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import functools
 import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -22,6 +24,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from aegis.exchange.server import Venue, listen
 
 DEADLINE_S = 10.0
+
+
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A coroutine as a test that runs on a loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
 
 
 class Client:
@@ -83,6 +95,12 @@ async def until(condition: object, what: str) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, f"deadline: {what}"
         await asyncio.sleep(0)
+
+
+def hold_interval(client: Client) -> None:
+    """Keep the venue's clock inside the present ten seconds, so that no counter starts again in a test's midst."""
+    end = (time.time_ns() // 10_000_000_000 + 1) * 10_000 - 1
+    client.venue.ex.clock = lambda: min(time.time_ns() // 1_000_000, end)
 
 
 @asynccontextmanager

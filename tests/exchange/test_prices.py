@@ -43,7 +43,7 @@ def test_prices_stay_near_the_book_and_move(markets: dict[str, Market]) -> None:
     """A thousand seconds: within a percent of the middle, moving, and the same again from the same seed."""
     runs = []
     for _ in range(2):
-        prices, seen = Prices(markets, seed=5), []
+        prices, seen = Prices(markets), []
         for n in range(1000):
             prices.advance(START + n * 1000)
             for m in markets.values():
@@ -113,7 +113,7 @@ def test_a_dated_contract_has_no_rate_and_its_pairs_index(markets: dict[str, Mar
 
 
 def test_the_rate_is_damped_and_capped(markets: dict[str, Market]) -> None:
-    """Inside the damper the rate is the interest of the interval; outside the premium less the damper, up to the cap."""
+    """Inside the damper the rate is the interval's interest; outside the premium less the damper, up to the cap."""
     m, short = markets["BTCUSDT"], markets["牛来USDT"]
     assert interest_e8(short) == 1_250 == rate_e8(short, 0)
     for premium, want in ((0, 10_000), (60_000, 10_000), (80_000, 30_000), (-100_000, -50_000), (10**7, 300_000)):

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from aegis.exchange.candles import INTERVALS
 from aegis.exchange.conn import Conn
-from aegis.exchange.instrument import CANDLE_MS
 from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import SELL
 from aegis.exchange.server import Venue
@@ -30,6 +30,8 @@ class Screen:
         self.venue = Venue(argparse.Namespace(seed=3, events_per_s=200, **options))
         self.ex, self.now = self.venue.ex, START_MS
         self.ex.clock = lambda: self.now
+        for m in self.ex.markets.values():
+            m.opened_ms = self.now
         self.conns: dict[str, Conn] = {}
 
     def read(self, *names: str) -> None:
@@ -241,7 +243,7 @@ def test_candles_close_once_and_never_go_back() -> None:
 def test_every_interval_has_a_stream() -> None:
     """Each listed interval answers; an unknown one is silent."""
     it = Screen(symbols=1)
-    names = [f"btcusdt@kline_{i}" for i in CANDLE_MS]
+    names = [f"btcusdt@kline_{i}" for i in INTERVALS]
     it.read(*names, "btcusdt@kline_7m")
     it.run(3000)
     for name in names:
