@@ -130,6 +130,22 @@ def test_a_slow_reader_blocks_nobody_and_is_closed(tmp_path: Path, monkeypatch: 
     venue_test(tmp_path, act)
 
 
+def test_an_address_holds_1024_streams_and_not_one_more(tmp_path: Path) -> None:
+    """All of them are served; with 1025 the connection is ended."""
+
+    async def act(client: Client) -> None:
+        names = [f"averylongsymbolusdt{i:04d}@depth20@100ms" for i in range(1025)]
+        ws, made = await opened(client, f"/public/stream?streams={'/'.join(names[:1024])}")
+        assert len(made.names) == 1024
+        client.venue.hub.publish(names[1023], "1")
+        assert json.loads(await receive(ws)) == {"stream": names[1023], "data": 1}
+        await ws.close()
+        over = await client.http.ws_connect(f"{client.base}/public/stream?streams={'/'.join(names)}")
+        assert await ended(over) == 1008
+
+    venue_test(tmp_path, act)
+
+
 def test_deflate_is_declined_and_close_is_answered(tmp_path: Path) -> None:
     """No extension is granted; a client's close frame is answered with its code."""
 
