@@ -7,7 +7,7 @@ CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup run test c-test fuzz drill prove-venue clients compare-market lint clean
+.PHONY: help setup run test c-test fuzz drill prove-venue bench-venue clients lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -37,6 +37,10 @@ c-test: setup ## the C tests alone, under their sanitizers
 fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=5000000
 	$(MAKE) -C tests/c fuzz RUNS=5000000
 
+bench-venue: setup ## the venue against bare loops on the same sockets: frames, orders, many symbols
+	$(PY) tests/bench/bench_venue.py
+	$(PY) tests/exchange/compare_market.py
+
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
 	$(PY) tests/drill.py --seeds $(SEEDS)
 
@@ -45,9 +49,6 @@ prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
 
 clients: setup ## clients nobody here wrote, each in its own environment, against the venue
 	$(PY) tests/clients/signers/run.py
-
-compare-market: setup ## the simulator's market beside a captured one, quantile by quantile
-	$(PY) tests/exchange/compare_market.py
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests

@@ -41,6 +41,7 @@ from aegis.units import Num
 
 TICK_S = 0.01
 PING_NS = 300_000_000
+LINE_MAX = 1 << 17  # bytes of an address: 1024 stream names fit
 NAMES = ("main", "second", "third", "fourth", "fifth")
 
 
@@ -162,7 +163,7 @@ class Venue:
 
 async def listen(app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
     """Serve an application on a loopback port; the runner knows which."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, max_line_size=LINE_MAX)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     return runner
