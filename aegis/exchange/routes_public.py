@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from aegis.exchange import public
-from aegis.exchange.params import Params
+from aegis.exchange.params import WHOLE, Params
 from aegis.exchange.route import KEY, NONE, Route, Weight, per_symbol
+
+
+def asked(p: Params) -> int:
+    """The limit a request is weighed by: what it names, or 500 when that is no number (its handler refuses it)."""
+    limit = p.get("limit", "")
+    return int(limit) if WHOLE.fullmatch(limit) else 500
 
 
 def depth_weight(p: Params) -> int:
     """Weight of a depth request by its limit."""
-    limit = p.get("limit", "500")
-    count = int(limit) if limit.isdigit() else 500
+    count = asked(p)
     return 2 if count <= 50 else 5 if count <= 100 else 10 if count <= 500 else 20
 
 
 def klines_weight(p: Params) -> int:
     """Weight of a klines request by its limit."""
-    limit = p.get("limit", "500")
-    count = int(limit) if limit.isdigit() else 500
+    count = asked(p)
     return 1 if count < 100 else 2 if count < 500 else 5 if count <= 1000 else 10
 
 
