@@ -72,6 +72,21 @@ def test_isolated_margin_is_set_aside_and_released(venue: Venue) -> None:
     venue.ex.verify()
 
 
+def test_isolated_margin_through_zero_and_at_other_prices(venue: Venue) -> None:
+    """A turn frees what the old side had, also what was added by hand; more size brings its own price's share."""
+    acc = venue.acc()
+    settings.margin_type(venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "ISOLATED"})
+    venue.place(**BTC, side="BUY", type="MARKET")
+    settings.position_margin(venue.ex, acc, {"symbol": "BTCUSDT", "amount": "500", "type": "1"})
+    venue.place(symbol="BTCUSDT", quantity="0.030", side="SELL", type="MARKET")
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "61.7999"  # 0.020 * 61799.9 / 20
+    assert venue.events("ACCOUNT_UPDATE")[-1]["a"]["P"][0]["iw"] == "61.7999"
+    venue.quote("BTCUSDT", "60000.00", "60001.00")
+    venue.place(**BTC, side="SELL", type="MARKET")
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "91.7999"  # + 0.010 * 60000 / 20
+    venue.ex.verify()
+
+
 def test_leverage_bounds_and_its_notice(venue: Venue) -> None:
     """Out of range, too large a position and too little margin are refused; a change is told and shown."""
     acc = venue.acc()
