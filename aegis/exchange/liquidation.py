@@ -201,25 +201,21 @@ class Liquidation:
     def _fee(self, v: Victim, o: Order) -> None:
         """The fund's fee on what was closed, as far as the margin reaches."""
         spec, ex = v.m.spec, self.ex
-        left = self._reach(v.acc, spec.quote) if spec.name not in v.acc.settings.isolated else 0
+        left = 0
+        if spec.name not in v.acc.settings.isolated:
+            left = min(v.acc.wallet[spec.quote], self.standing(v.acc, spec.quote)[0])
         unit = int(10 ** (8 - spec.px_exp - spec.qty_exp))
         fee = min(o.cost * unit * spec.liquidation_fee_ppm // 1_000_000, max(left, 0))
         if fee:
             ex.house.insure(v.acc, spec.name, spec.quote, -fee, ex.clock())
             ex.tell_account(v.acc, "INSURANCE_CLEAR", [], {spec.quote: -fee})
 
-    def _reach(self, acc: Account, asset: str) -> int:
-        """What an asset's debts can be paid from: its wallet, in multi-assets mode no more of it than all are worth."""
-        wallet = acc.wallet.get(asset, 0)
-        if not acc.settings.multi_assets:
-            return wallet
-        total = sum(margin.worth_usd_e8(self.ex, each, amount) for each, amount in acc.wallet.items())
-        return min(wallet, total) if wallet > 0 else max(wallet, min(total, 0))
-
     def clear(self, acc: Account, asset: str) -> None:
         """The fund pays what a flat account owes; in multi-assets mode what all its assets together do not cover."""
-        missing = -self._reach(acc, asset)
-        assets = list(acc.wallet) if acc.settings.multi_assets else [asset]
+        missing, assets = -acc.wallet.get(asset, 0), [asset]
+        if acc.settings.multi_assets:
+            assets = list(acc.wallet)
+            missing = min(missing, -sum(margin.worth_usd_e8(self.ex, each, acc.wallet[each]) for each in assets))
         if missing > 0 and not any(self.held(acc, each) for each in assets):
             self.ex.house.insure(acc, "", asset, missing, self.ex.clock())
             self.ex.tell_account(acc, "INSURANCE_CLEAR", [], {asset: missing})
