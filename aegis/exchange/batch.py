@@ -25,7 +25,7 @@ def rows_of(p: Params, name: str, most: int) -> list[Any]:
     if not isinstance(rows, list):
         raise VenueError(-1130, f"Data sent for parameter '{name}' is not valid.")
     if not rows or len(rows) > most:
-        raise VenueError(-4082, "Invalid number of batch orders.")
+        raise VenueError(-4082, "Invalid number of batch place orders.")
     return rows
 
 
