@@ -32,7 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "replay": "",
     "speed": "1",
     "faults": "",
-    "unrouted": "public",
+    "unrouted": "all",
     "listen_key_s": 3600.0,
     "lifetime_s": 86400.0,
     "ping_s": 180.0,
@@ -155,7 +155,11 @@ def add(p: argparse.ArgumentParser) -> None:
     rules.add_argument(
         "--faults", metavar="FILE", help="JSON list of faults to plant at start, as /control/fault takes"
     )
-    rules.add_argument("--unrouted", choices=UNROUTED, help="what /ws and /stream without a route serve (public)")
+    rules.add_argument(
+        "--unrouted",
+        choices=UNROUTED,
+        help="what /ws and /stream without a route serve (all, as the demo does; production serves public)",
+    )
     rules.add_argument("--listen-key-s", type=seconds, help="life of a listen key (3600)")
     rules.add_argument("--lifetime-s", type=seconds, help="forced disconnect of websockets (86400)")
     rules.add_argument("--ping-s", type=seconds, help="time between the venue's pings (180)")
