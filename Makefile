@@ -42,8 +42,10 @@ drill: setup ## kill and stop each process while trading, compare the books; SEE
 
 prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
 	AEGIS_ACTIONS=$(ACTIONS) $(PY) -m pytest tests/property/test_venue_books.py -s -o timeout=3600
+
 clients: setup ## clients nobody here wrote, each in its own environment, against the venue
 	$(PY) tests/clients/signers/run.py
+	$(PY) tests/clients/run.py
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests
