@@ -203,7 +203,7 @@ class Account:
         self.open: dict[str, dict[int, Order]] = defaultdict(dict)
         self.deadlines: dict[str, tuple[int, int]] = {}
         self.listen_key, self.listen_until_ns = "", 0
-        self.margin_called = False
+        self.margin_called: set[str] = set()  # assets whose positions the owner was warned of
 
     # positions --------------------------------------------------------------
     def position(self, symbol: str, side: str = BOTH) -> Position:
@@ -251,10 +251,10 @@ class Account:
         """
         asset = spec.quote
         pos = self.position(spec.name, t.position_side)
-        before = abs(pos.qty)
+        before = pos.qty
         realised = pos.move(spec, t.side, t.px, t.qty)
         pos.update_ms = t.now_ms
-        self._set_aside(spec, pos, before)
+        self._set_aside(spec, pos, before, t.px)
         fee, fee_asset = self._fee(spec, t)
         if fee_asset == asset and pos.qty * t.side > 0:
             pos.fees_e8 += share(fee, min(t.qty, abs(pos.qty)), t.qty)
@@ -293,17 +293,20 @@ class Account:
                 return in_bnb, "BNB"
         return fee, spec.quote
 
-    def _set_aside(self, spec: Spec, pos: Position, before: int) -> None:
-        """Isolated margin follows the size: in by the entry's share of leverage, out in proportion."""
+    def _set_aside(self, spec: Spec, pos: Position, before: int, px: int) -> None:
+        """
+        Isolated margin follows the size: a fill that adds brings its own share of leverage, one that takes away frees
+        in proportion; a turn to the other side frees all and sets aside for what is then held.
+        """
         if spec.name not in self.settings.isolated:
             return
-        after = abs(pos.qty)
-        if after == 0:
-            pos.isolated_e8 = 0
-        elif after < before:
-            pos.isolated_e8 -= share(pos.isolated_e8, before - after, before)
-        elif after > before:
-            pos.isolated_e8 += share(pos.cost_e8, after - before, after) // self.leverage(spec.name)
+        leverage, grown = self.leverage(spec.name), abs(pos.qty) - abs(before)
+        if pos.qty * before <= 0:
+            pos.isolated_e8 = pos.cost_e8 // leverage
+        elif grown > 0:
+            pos.isolated_e8 += spec.notional_e8(px, grown) // leverage
+        else:
+            pos.isolated_e8 -= share(pos.isolated_e8, -grown, abs(before))
 
     def pay_funding(self, spec: Spec, pos: Position, mark_e8: int, rate_e8: int, now_ms: int) -> int:
         """Settle funding for one position: longs pay a positive rate. Returns the amount in 1e-8, 0 when flat."""

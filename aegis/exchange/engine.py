@@ -175,6 +175,14 @@ class Exchange:
             acc.open[o.symbol][o.id] = o
         self.settle(m, out, o)
 
+    def stillborn(self, o: Order, reason: int) -> None:
+        """Tell of an order the book refused when nobody waits for a refusal: it ends as it begins."""
+        o.time_ms = o.update_ms = self.clock()
+        self.file(self.by_number[o.owner], o)
+        self.report(o, "NEW")
+        o.end("EXPIRED", reason)
+        self.report(o, "EXPIRED")
+
     @staticmethod
     def file(acc: Account, o: Order) -> None:
         """Let queries find an order."""

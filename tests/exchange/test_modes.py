@@ -72,6 +72,21 @@ def test_isolated_margin_is_set_aside_and_released(venue: Venue) -> None:
     venue.ex.verify()
 
 
+def test_isolated_margin_through_zero_and_at_other_prices(venue: Venue) -> None:
+    """A turn frees what the old side had, also what was added by hand; more size brings its own price's share."""
+    acc = venue.acc()
+    settings.margin_type(venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "ISOLATED"})
+    venue.place(**BTC, side="BUY", type="MARKET")
+    settings.position_margin(venue.ex, acc, {"symbol": "BTCUSDT", "amount": "500", "type": "1"})
+    venue.place(symbol="BTCUSDT", quantity="0.030", side="SELL", type="MARKET")
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "61.7999"  # 0.020 * 61799.9 / 20
+    assert venue.events("ACCOUNT_UPDATE")[-1]["a"]["P"][0]["iw"] == "61.7999"
+    venue.quote("BTCUSDT", "60000.00", "60001.00")
+    venue.place(**BTC, side="SELL", type="MARKET")
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "91.7999"  # + 0.010 * 60000 / 20
+    venue.ex.verify()
+
+
 def test_leverage_bounds_and_its_notice(venue: Venue) -> None:
     """Out of range, too large a position and too little margin are refused; a change is told and shown."""
     acc = venue.acc()
@@ -212,3 +227,49 @@ def test_conditional_orders_are_no_orders(venue: Venue) -> None:
     algo_orders.place(venue.ex, venue.acc(), ask)
     assert history.open_orders(venue.ex, venue.acc(), {}) == []
     assert code(algo_orders.place, venue.ex, venue.acc(), ask | {"triggerPrice": "61900"}) == -2021
+
+
+def test_multi_assets_mode_is_refused_by_what_stands_in_its_way(venue: Venue) -> None:
+    """-4171 no change, -4167 isolated symbols, -4170 open orders."""
+    acc = venue.acc()
+
+    def switch() -> int:
+        return code(settings.set_multi, venue.ex, acc, {"multiAssetsMargin": "true"})
+
+    assert code(settings.set_multi, venue.ex, acc, {"multiAssetsMargin": "false"}) == -4171
+    ask = {"symbol": "BTCUSDT"}
+    settings.margin_type(venue.ex, acc, ask | {"marginType": "ISOLATED"})
+    assert switch() == -4167
+    settings.margin_type(venue.ex, acc, ask | {"marginType": "CROSSED"})
+    venue.place(**LIMIT, side="BUY", price="61000.00")
+    assert switch() == -4170
+    orders.cancel_all(venue.ex, acc, ask)
+    settings.set_multi(venue.ex, acc, {"multiAssetsMargin": "true"})
+    assert code(settings.margin_type, venue.ex, acc, ask | {"marginType": "ISOLATED"}) == -4168
+
+
+def test_margin_by_hand_is_refused_with_its_reason(venue: Venue) -> None:
+    """-4049 not isolated, -4054 no position, -4055 nothing to move."""
+    acc, ask = venue.acc(), {"symbol": "BTCUSDT", "amount": "1", "type": "1"}
+    assert code(settings.position_margin, venue.ex, acc, ask) == -4049
+    settings.margin_type(venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "ISOLATED"})
+    assert code(settings.position_margin, venue.ex, acc, ask) == -4054
+    venue.place(**BTC, side="BUY", type="MARKET")
+    assert code(settings.position_margin, venue.ex, acc, ask | {"amount": "0"}) == -4055
+
+
+def test_a_market_order_may_name_no_price_match(venue: Venue) -> None:
+    """NONE is what every order has; another is -5038."""
+    assert venue.refused(**BTC, side="BUY", type="MARKET", priceMatch="QUEUE") == -5038
+    venue.place(**BTC, side="BUY", type="MARKET", priceMatch="NONE")
+    assert venue.acc().position("BTCUSDT").qty == 10
+
+
+def test_a_gtd_order_expires_without_a_reason_code(venue: Venue) -> None:
+    """The table of reasons has none for GTD; 6 is a conditional order's."""
+    venue.place(
+        **BTC, side="BUY", type="LIMIT", timeInForce="GTD", price="61000.00", goodTillDate=str(venue.now + 601_000)
+    )
+    venue.tick(602_000)
+    last = venue.events("ORDER_TRADE_UPDATE")[-1]["o"]
+    assert (last["x"], last["X"], last["er"]) == ("EXPIRED", "EXPIRED", "0")
