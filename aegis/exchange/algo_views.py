@@ -70,9 +70,11 @@ def placed_row(spec: Spec, a: AlgoOrder) -> dict[str, Any]:
 
 
 def query_row(spec: Spec, a: AlgoOrder, became: Order | None) -> dict[str, Any]:
-    """A row of a query: the placement's fields, and the order it became."""
+    """A row of a query: the placement's fields (those of a trailing stop only in one), and the order it became."""
     filled, cost = (became.filled, became.cost) if became else (0, 0)
-    return placed_row(spec, a) | {
+    trailing_only = () if a.kind == "TRAILING_STOP_MARKET" else ("activatePrice", "callbackRate")
+    placed = {key: value for key, value in placed_row(spec, a).items() if key not in trailing_only}
+    return placed | {
         "actualOrderId": str(a.order_id) if a.order_id else "",
         "actualPrice": average(spec, filled, cost) if filled else dec(0, 5),
         "actualQty": spec.qty(filled),
