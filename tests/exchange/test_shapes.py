@@ -30,6 +30,7 @@ PLACES = {  # (price, quantity) places of symbols in the captures
     "SUSHIUSDT": (4, 0), "AKROUSDT": (5, 0), "KEEPUSDT": (4, 0), "CTKUSDT": (5, 0), "BNBUSDT": (2, 2),
 }  # fmt: skip
 DEMO = {"BTCUSDT": (2, 4)}
+FROM_DEMO = re.compile(r'"E":1785048[45]')  # samples printed from the demo venue, whose grid is finer
 
 
 def day(text: str) -> int:
@@ -47,7 +48,10 @@ CAME = {
     r"a\.S": "2026-08-31",
     r"maxMoveOrderLimit|permissionSets": "2026-01-01",
 }
-WENT = {r"settlePlan": "2026-09-01", r"contractType": "2026-09-01"}  # dropped since; types were empty for closed symbols
+WENT = {
+    r"settlePlan": "2026-09-01",
+    r"contractType": "2026-09-01",
+}  # dropped since; types were empty for closed symbols
 LEFT = {"exchangeInfo MAX_NUM_ALGO_ORDERS"}  # a filter the venue has dropped since
 FREE_ORDER = "exchangeInfo "  # filters have their keys in any order
 WRITTEN_SINCE = day("2026-01-01")  # user events were padded before; blanks in klines came later too
@@ -167,7 +171,8 @@ def in_the_notes() -> Iterator[tuple[str, str]]:
             inside = not inside
         elif inside and line.startswith("{"):
             wrapped = WRAPPER.match(line)
-            yield f"§{section}", wrapped[1] if wrapped else line
+            text = wrapped[1] if wrapped else line
+            yield f"§{section}" + " demo" * bool(FROM_DEMO.search(text)), text
 
 
 @pytest.fixture(scope="module")
