@@ -13,7 +13,7 @@ from aegis.exchange.account import Account, Execution
 from aegis.exchange.account_views import markets_of
 from aegis.exchange.engine import Exchange
 from aegis.exchange.events import side_text
-from aegis.exchange.order_views import amendment_row, view
+from aegis.exchange.order_views import amendment_row, forced, kept, listed
 from aegis.exchange.params import Params, integer, need
 from aegis.exchange.symbols import E8, dec
 
@@ -42,7 +42,7 @@ def window(p: Params, widest_ms: int = WEEK_MS) -> tuple[int, int]:
 
 def open_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET openOrders of one symbol or all."""
-    return [view(ex, o, money=True) for m in markets_of(ex, p) for o in acc.open[m.spec.name].values()]
+    return [listed(ex, o) for m in markets_of(ex, p) for o in acc.open[m.spec.name].values()]
 
 
 def all_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def all_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
         rows = [o for o in rows if low <= o.time_ms <= high][:limit]
     elif p.get("endTime"):
         rows = [o for o in rows if low <= o.time_ms <= high]
-    return [view(ex, o, money=True) for o in rows[-limit:]]
+    return [kept(ex, o) for o in rows[-limit:]]
 
 
 def amendments(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ def trade_row(ex: Exchange, t: Execution) -> dict[str, Any]:
         "commission": dec(t.fee_e8, E8),
         "commissionAsset": t.asset,
         "marginAsset": s.quote,
-        "baseQty": "0",
+        "baseQty": s.qty(t.qty),
         "pair": s.pair,
         "time": t.time_ms,
         "buyer": t.side > 0,
@@ -149,4 +149,4 @@ def force_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     low, high = window(p)
     rows = [o for o in acc.orders.values() if o.symbol in names and o.client_id.startswith(heads)]
     rows = [o for o in rows if low <= o.time_ms <= high][-limit_of(p, 50, 100) :]
-    return [view(ex, o, money=True) for o in rows]
+    return [forced(ex, o) for o in rows]

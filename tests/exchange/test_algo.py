@@ -70,7 +70,7 @@ def test_last_price_is_the_default_and_a_limit_rests(venue: Venue) -> None:
     venue.tick(1000)
     assert states(venue)[-1] == "TRIGGERED"
     (row,) = history.open_orders(venue.ex, venue.acc(), {})
-    assert (row["price"], row["stopPrice"], row["origType"]) == ("61850.00", "61900.00", "STOP")
+    assert (row["price"], row["stopPrice"], row["origType"]) == ("61850", "61900", "STOP")
     venue.street("BTCUSDT", -BUY, "61850.00", "200")
     venue.tick(1000)
     assert states(venue)[-1] == "FINISHED"
