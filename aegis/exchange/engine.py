@@ -331,3 +331,4 @@ class Exchange:
             acc.open[o.symbol].pop(o.id, None)
             if o.status != "FILLED":
                 self.report(o, "EXPIRED")
+                self.on_change(m, [acc])

@@ -31,12 +31,12 @@ def limit_of(p: Params, default: int, top: int) -> int:
 
 
 def window(p: Params, widest_ms: int = WEEK_MS) -> tuple[int, int]:
-    """(start, end) in ms; a missing end is `widest_ms` after the start; -4165 when wider than that."""
+    """(start, end) in ms; a missing end is `widest_ms` after the start; -1023 turned round, -4165 when wider."""
     low, high = integer(p, "startTime", 0), integer(p, "endTime", 0)
+    if low and high and high < low:
+        raise VenueError(-1023, "Start time is greater than end time.")
     if low and high and high - low > widest_ms:
         raise VenueError(-4165, "Invalid time interval")
-    if low and high and high < low:
-        raise VenueError(-4166, "Search window is restricted to recent 90 days only.")
     return (low or max(high - widest_ms, 0)), (high or (low + widest_ms if low else FOREVER_MS))
 
 

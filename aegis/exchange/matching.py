@@ -244,7 +244,7 @@ class Book:
             if limit and px * side > limit * side:
                 return
             maker = next(iter(half.levels[px].orders.values()))
-            if maker.owner == order.owner != AGENT and order.stp != "NONE":
+            if maker.owner == order.owner != AGENT and order.stp != "NONE" and order.tif != "FOK":
                 if self._prevent(order, maker, out):
                     return
                 continue
@@ -256,7 +256,7 @@ class Book:
             out.fills.append(Fill(maker, order, side, px, qty))
 
     def _prevent(self, order: Order, maker: Order, out: Outcome) -> bool:
-        """Self-trade prevention; true when the taker ended."""
+        """Self-trade prevention, of which the venue exempts FOK (all or nothing); true when the taker ended."""
         if order.stp in ("EXPIRE_MAKER", "EXPIRE_BOTH"):
             self.cancel(maker)
             maker.end("EXPIRED_IN_MATCH", 1)
