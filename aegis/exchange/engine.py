@@ -187,6 +187,7 @@ class Exchange:
     def file(acc: Account, o: Order) -> None:
         """Let queries find an order."""
         acc.orders[o.symbol, o.id] = acc.by_client[o.symbol, o.client_id] = o
+        acc.orders_of[o.symbol].append(o)
 
     def agent(self, m: Market, o: Order, bound: int = 0) -> None:
         """Run a background order through the book."""
