@@ -321,3 +321,22 @@ def test_a_window_turned_round_is_refused(venue: Venue) -> None:
     ask = {"symbol": "BTCUSDT", "startTime": "1790000000000"}
     assert code(history.all_orders, venue.ex, venue.acc(), ask | {"endTime": "1789999999999"}) == -1023
     assert code(history.user_trades, venue.ex, venue.acc(), ask | {"endTime": "1790604800001"}) == -4165
+
+
+def test_reduce_only_never_opens_in_the_middle_of_a_sweep(venue: Venue) -> None:
+    """One large order takes a plain exit and then meets a reduce-only one: only what is still held trades (er 4)."""
+    venue.place(**BTC, side="BUY", type="MARKET")
+    venue.quote("BTCUSDT", "61799.90", "63000.00", "0.001")
+    venue.place(**LIMIT | {"quantity": "0.006"}, side="SELL", price="62000.00")
+    venue.place(**LIMIT, side="SELL", price="62100.00", reduceOnly="true")
+    venue.told.clear()
+    venue.street("BTCUSDT", BUY, "62200.00", "0.050")
+    assert venue.acc().position("BTCUSDT").qty == 0
+    seen = [(e["o"]["x"], e["o"]["X"], e["o"]["z"], e["o"]["er"]) for e in venue.events("ORDER_TRADE_UPDATE")]
+    assert seen == [
+        ("TRADE", "FILLED", "0.006", "0"),
+        ("TRADE", "PARTIALLY_FILLED", "0.004", "0"),
+        ("EXPIRED", "EXPIRED", "0.004", "4"),
+    ]
+    assert history.open_orders(venue.ex, venue.acc(), {}) == []
+    venue.ex.verify()
