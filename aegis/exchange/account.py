@@ -198,7 +198,7 @@ class Account:
         self.open: dict[str, dict[int, Order]] = defaultdict(dict)
         self.deadlines: dict[str, tuple[int, int]] = {}
         self.listen_key, self.listen_until_ns = "", 0
-        self.margin_called: set[str] = set()  # assets whose positions the owner was warned of
+        self.margin_called: set[str] = set()  # assets, and isolated positions, the owner was warned of
 
     # positions --------------------------------------------------------------
     def position(self, symbol: str, side: str = BOTH) -> Position:
