@@ -153,10 +153,15 @@ def admit(ex: Exchange, acc: Account, m: Market, o: Order) -> None:
 
 
 def covered(acc: Account, spec: Spec, o: Order) -> None:
-    """A closing order needs a position that is large enough (-2022) after other closing orders (-4118)."""
+    """
+    A closing order needs a position that is large enough (-2022) after other closing orders (-4118); a close-all goes
+    before those, and they expire (er 4) when it has left them nothing.
+    """
     held = acc.position(spec.name, o.position_side).qty
     if held * o.side >= 0 or o.qty > abs(held):
         raise VenueError(-2022, "ReduceOnly Order is rejected.")
+    if o.close_position:
+        return
     working = sum(
         w.left
         for w in acc.open[spec.name].values()
