@@ -49,6 +49,7 @@ prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
 
 clients: setup ## clients nobody here wrote, each in its own environment, against the venue
 	$(PY) tests/clients/signers/run.py
+	$(PY) tests/clients/run.py
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests

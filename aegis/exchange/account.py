@@ -169,6 +169,10 @@ class Account:
         maker_ppm, taker_ppm: fee rates in millionths of notional.
         next_id: a start for transaction ids that grows over restarts.
         number: who it is in the book; 0 is the street, everybody who is not a user.
+        opened_ms: when the starting wallets were paid in; never 0, which clients read as "not a wallet yet".
+
+    Attributes:
+        changed_ms: last change of each wallet.
     """
 
     def __init__(
@@ -180,8 +184,10 @@ class Account:
         *,
         name: str = "main",
         number: int = 1,
+        opened_ms: int = 1,
     ) -> None:
         self.name, self.number = name, number
+        self.changed_ms: dict[str, int] = dict.fromkeys(initial, opened_ms)
         self.initial = dict(initial)
         self.wallet: dict[str, int] = dict(initial)
         self.flows: dict[str, dict[str, int]] = {asset: dict.fromkeys(FLOWS, 0) for asset in initial}
@@ -194,10 +200,11 @@ class Account:
         self.next_tran = next_id
         self.orders: dict[tuple[str, int], Order] = {}
         self.by_client: dict[tuple[str, str], Order] = {}
+        self.orders_of: dict[str, list[Order]] = defaultdict(list)  # per symbol by rising id
         self.open: dict[str, dict[int, Order]] = defaultdict(dict)
         self.deadlines: dict[str, tuple[int, int]] = {}
         self.listen_key, self.listen_until_ns = "", 0
-        self.margin_called: set[str] = set()  # assets whose positions the owner was warned of
+        self.margin_called: set[str] = set()  # assets, and isolated positions, the owner was warned of
 
     # positions --------------------------------------------------------------
     def position(self, symbol: str, side: str = BOTH) -> Position:
@@ -226,11 +233,13 @@ class Account:
         if asset not in self.wallet:
             self.initial[asset] = self.wallet[asset] = 0
             self.flows[asset] = dict.fromkeys(FLOWS, 0)
+            self.changed_ms[asset] = self.changed_ms.get(asset, 1)
         self.flows[asset][name] += amount_e8
         self.wallet[asset] += -amount_e8 if name == "fees" else amount_e8
 
     def row(self, symbol: str, kind: str, amount_e8: int, asset: str, now_ms: int, trade_id: str = "") -> None:
         """Add a row to the cash-flow list."""
+        self.changed_ms[asset] = now_ms
         self.income.append(Income(symbol, kind, amount_e8, asset, trade_id, now_ms, self.next_tran, trade_id))
         self.next_tran += 1
 

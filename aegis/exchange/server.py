@@ -66,7 +66,8 @@ def open_accounts(o: argparse.Namespace, quotes: set[str], base: int) -> tuple[l
     names = dict.fromkeys(["main", *(key.account for key in keys.values())])
     start = dict.fromkeys(sorted(quotes), wallet)
     fees = int(o.maker_ppm), int(o.taker_ppm)
-    return [Account(start, *fees, base, name=name, number=i) for i, name in enumerate(names, 1)], keys
+    made = [Account(start, *fees, base, name=name, number=i, opened_ms=base // 1000) for i, name in enumerate(names, 1)]
+    return made, keys
 
 
 class Venue:

@@ -6,49 +6,13 @@ Every answer is read through the SDK's own typed models (`.data()`), so a wrong 
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from binance_common.errors import Error
-from binance_sdk_derivatives_trading_usds_futures.derivatives_trading_usds_futures import (
-    ConfigurationRestAPI,
-    ConfigurationWebSocketAPI,
-    ConfigurationWebSocketStreams,
-    DerivativesTradingUsdsFutures,
-)
-from lifecycle import SYMBOL, Steps, http_base, main, same_book, setting, until, ws_base
-
-
-def client(**key: str) -> DerivativesTradingUsdsFutures:
-    """A client of the venue; `private_key` instead of `api_secret` makes it sign with Ed25519."""
-    key = {"api_key": setting("KEY"), "api_secret": setting("SECRET")} if not key else {"api_key": setting("KEY"), **key}
-    return DerivativesTradingUsdsFutures(
-        ConfigurationRestAPI(base_path=http_base(), timeout=10_000, retries=0, **key),
-        ConfigurationWebSocketAPI(stream_url=ws_base() + "/ws-fapi/v1", **key),
-        ConfigurationWebSocketStreams(stream_url=ws_base()),
-    )
-
-
-async def rest(call: Any, **params: Any) -> Any:
-    """A blocking REST call in a thread; its typed answer, out of its one-of wrapper."""
-    found = (await asyncio.to_thread(lambda: call(**params))).data()
-    return getattr(found, "actual_instance", found)
-
-
-async def ask(call: Any, **params: Any) -> Any:
-    """A WebSocket API call; the typed `result`, or the error object."""
-    found = (await call(**params)).data()
-    found = getattr(found, "actual_instance", found)
-    return found["error"] if isinstance(found, dict) else found.result
-
-
-async def first(handle: Any, deadline_s: float = 15.0) -> Any:
-    """The first frame of a stream."""
-    rows: list[Any] = []
-    handle.on("message", rows.append)
-    await until(lambda: rows, deadline_s)
-    return rows[0]
+from binance_sdk_market import ask, client, public, rest
+from binance_sdk_methods import every_method
+from lifecycle import SYMBOL, Steps, main, setting, until
 
 
 class User:
@@ -76,97 +40,6 @@ class User:
             return None
 
         return await until(search)
-
-
-async def public(c: Any, steps: Steps) -> None:
-    """Markets, prices, book, trades, candles."""
-    r, s = c.rest_api, c.websocket_streams
-    async with steps("markets", "BTCUSDT is a perpetual with tick 0.10 and lot 0.001") as came:
-        rows = {x.symbol: x for x in (await rest(r.exchange_information)).symbols}
-        f = {x.filter_type: x for x in rows[SYMBOL].filters}
-        came(rows[SYMBOL].contract_type, rows[SYMBOL].contract_type == "PERPETUAL" and len(rows) > 3)
-        came(f["PRICE_FILTER"].tick_size, f["PRICE_FILTER"].tick_size == "0.10" and f["LOT_SIZE"].step_size == "0.001")
-    async with steps("ticker", "last, bid and ask are there and ordered") as came:
-        t = await rest(r.ticker24hr_price_change_statistics, symbol=SYMBOL)
-        b = await rest(r.symbol_order_book_ticker, symbol=SYMBOL)
-        came(t.last_price, float(t.last_price) > 0 and float(b.bid_price) < float(b.ask_price))
-    async with steps("trades by REST", "trades and aggregate trades with ids") as came:
-        rows = await rest(r.recent_trades_list, symbol=SYMBOL)
-        aggs = await rest(r.compressed_aggregate_trades_list, symbol=SYMBOL)
-        came(len(rows), len(rows) > 0 and rows[-1].id >= rows[0].id and aggs[-1].l >= aggs[-1].f)
-    async with steps("klines by REST", "candles of twelve fields") as came:
-        rows = await rest(r.kline_candlestick_data, symbol=SYMBOL, interval="1m", limit=5)
-        came(rows[-1], len(rows) > 1 and all(len(x) == 12 for x in rows))
-    async with steps("mark price by REST", "mark and index price") as came:
-        m = await rest(r.mark_price, symbol=SYMBOL)
-        came(m.mark_price, float(m.mark_price) > 0 and float(m.index_price) > 0)
-    await s.create_connection()
-    async with steps("book sync", "a book kept by the documented procedure equals the venue's, 20 levels a side", 45) as came:
-        diff = await same_book(await local_book(c), 20)
-        came(diff or "equal", not diff)
-    low, pair = {"symbol": SYMBOL.lower()}, {"pair": SYMBOL.lower(), "contract_type": "perpetual", "interval": "1m"}
-    for name, call, params in (
-        ("trades", s.aggregate_trade_streams, low),
-        ("klines", s.kline_candlestick_streams, {**low, "interval": "1m"}),
-        ("mark price", s.mark_price_stream, {**low, "update_speed": "1s"}),
-        ("ticker stream", s.individual_symbol_ticker_streams, low),
-        ("mini ticker stream", s.individual_symbol_mini_ticker_stream, low),
-        ("best bid and ask stream", s.individual_symbol_book_ticker_streams, low),
-        ("partial depth stream", s.partial_book_depth_streams, {**low, "levels": "5", "update_speed": "100ms"}),
-        ("continuous klines", s.continuous_contract_kline_candlestick_streams, pair),
-        ("all best bids and asks stream", s.all_book_tickers_stream, {}),
-        ("all tickers stream", s.all_market_tickers_streams, {}),
-        ("all mini tickers stream", s.all_market_mini_tickers_stream, {}),
-        ("all mark prices stream", s.mark_price_stream_for_all_market, {"update_speed": "1s"}),
-        ("asset index stream", s.asset_index, {}),
-        ("rpi depth stream", s.rpi_diff_book_depth_streams, low),
-    ):
-        async with steps(name, "a first frame the SDK's model takes") as came:
-            handle = await call(**params)
-            came(str(await first(handle))[:80], True)
-            await handle.unsubscribe()
-    for name, call in (
-        ("liquidations stream", lambda: s.liquidation_order_streams(**low)),
-        ("all liquidations stream", s.all_market_liquidation_order_streams),
-        ("contract info stream", s.contract_info_stream),
-        ("trading session stream", s.trading_session_stream),
-    ):
-        async with steps(name, "subscribed and listed (it speaks only when something happens)") as came:
-            await call()
-            came("listed", bool(await s.list_subscribe()))
-
-
-async def local_book(c: Any) -> Any:
-    """Start a local book on the diff stream; returns its picture function."""
-    handle = await c.websocket_streams.diff_book_depth_streams(symbol=SYMBOL.lower(), update_speed="100ms")
-    waiting: list[Any] = []
-    handle.on("message", waiting.append)
-    await until(lambda: waiting)
-    sides: dict[str, dict[float, float]] = {}
-    state = {"u": 0, "joined": 0}
-
-    async def snapshot() -> None:
-        d = await rest(c.rest_api.order_book, symbol=SYMBOL, limit=1000)
-        sides["b"], sides["a"] = ({float(p): float(q) for p, q in rows} for rows in (d.bids, d.asks))
-        state.update(u=d.last_update_id, joined=0)
-
-    await snapshot()
-
-    def picture() -> tuple[int, list[Any], list[Any]]:
-        while waiting:
-            e = waiting.pop(0)
-            if e.u < state["u"]:
-                continue
-            assert e.pu == state["u"] or (not state["joined"] and e.U <= state["u"] <= e.u), (e.U, e.u, e.pu, state)
-            for side, rows in (("b", e.b), ("a", e.a)):
-                for p, q in rows:
-                    sides[side][float(p)] = float(q)
-                    if not float(q):
-                        del sides[side][float(p)]
-            state.update(u=e.u, joined=1)
-        return state["u"], sorted(sides["b"].items(), reverse=True), sorted(sides["a"].items())
-
-    return picture
 
 
 async def orders(c: Any, user: User, steps: Steps) -> None:
@@ -238,7 +111,9 @@ async def position(c: Any, user: User, steps: Steps) -> None:
             came(await rest(r.new_order, **close), False)
         except Error as e:
             came(vars(e), vars(e).get("status_code") == -2022)
-    async with steps("profit and loss", "wallet change = realised profit - commission, by trades and by income") as came:
+    async with steps(
+        "profit and loss", "wallet change = realised profit - commission, by trades and by income"
+    ) as came:
         rows = [t for t in await rest(r.account_trade_list, symbol=SYMBOL) if t.order_id in ids]
         pnl = sum(float(t.realized_pnl) - float(t.commission) for t in rows)
         change = await wallet() - before
@@ -258,8 +133,14 @@ async def conditional(c: Any, user: User, steps: Steps) -> None:
     ):
         async with steps(f"conditional order by {door}", "placed, listed, seen on the stream, cancelled") as came:
             o = await do(
-                create, algo_type="CONDITIONAL", symbol=SYMBOL, side="SELL", type="STOP_MARKET", quantity=0.01,
-                trigger_price=round(bid * 0.9, 1), working_type="MARK_PRICE",
+                create,
+                algo_type="CONDITIONAL",
+                symbol=SYMBOL,
+                side="SELL",
+                type="STOP_MARKET",
+                quantity=0.01,
+                trigger_price=round(bid * 0.9, 1),
+                working_type="MARK_PRICE",
             )
             came(o, o.algo_status == "NEW")
             await user.find("AlgoUpdate", aid=o.algo_id, X="NEW")
@@ -272,6 +153,28 @@ async def conditional(c: Any, user: User, steps: Steps) -> None:
             await user.find("AlgoUpdate", aid=o.algo_id, X="CANCELED")
             rows = await rest(r.current_all_algo_open_orders, symbol=SYMBOL)
             came("listed", o.algo_id not in [x.algo_id for x in rows])
+    async with steps(
+        "conditional order triggers", "a stop just above the market is reached and fills as a new order"
+    ) as came:
+        asks = (await rest(r.order_book, symbol=SYMBOL, limit=20)).asks
+        o = await rest(
+            r.new_algo_order,
+            algo_type="CONDITIONAL",
+            symbol=SYMBOL,
+            side="BUY",
+            type="STOP_MARKET",
+            quantity=0.01,
+            trigger_price=float(asks[2][0]),
+            working_type="CONTRACT_PRICE",
+        )
+        sweep = round(sum(float(q) for _, q in asks[:4]), 3)
+        await rest(r.new_order, symbol=SYMBOL, side="BUY", type="MARKET", quantity=sweep)
+        done = await user.find("AlgoUpdate", aid=o.algo_id, X="FINISHED")
+        filled = await user.order(int(done.ai), X="FILLED")
+        came((done.ai, filled.ot), float(filled.z) == 0.01)
+        await rest(
+            r.new_order, symbol=SYMBOL, side="SELL", type="MARKET", quantity=round(sweep + 0.01, 3), reduce_only="true"
+        )
 
 
 async def errors(c: Any, steps: Steps) -> None:
@@ -283,9 +186,21 @@ async def errors(c: Any, steps: Steps) -> None:
     order = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "time_in_force": "GTC", "quantity": 0.01}
     cases: tuple[tuple[str, int, Any, Any, dict[str, Any]], ...] = (
         ("bad signature", -1022, bad.rest_api.account_information_v3, None, {}),
-        ("bad tick", -4014, r.new_order, w.new_order, {**order, "price": round(bid * 0.98, 1) + 0.05}),
-        ("insufficient margin", -2019, r.new_order, w.new_order, {**order, "quantity": 20.0, "price": round(bid * 0.99, 1)}),
-        ("post-only cross", -5022, r.new_order, w.new_order, {**order, "time_in_force": "GTX", "price": round(ask_px * 1.001, 1)}),
+        ("bad tick", -4014, r.new_order, w.new_order, {**order, "price": round(round(bid * 0.98, 1) + 0.05, 2)}),
+        (
+            "insufficient margin",
+            -2019,
+            r.new_order,
+            w.new_order,
+            {**order, "quantity": 20.0, "price": round(bid * 0.99, 1)},
+        ),
+        (
+            "post-only cross",
+            -5022,
+            r.new_order,
+            w.new_order,
+            {**order, "time_in_force": "GTX", "price": round(ask_px * 1.001, 1)},
+        ),
         ("unknown order", -2011, r.cancel_order, w.cancel_order, {"symbol": SYMBOL, "order_id": 123456789}),
         ("unknown symbol", -1121, r.mark_price, None, {"symbol": "NOSUCH"}),
     )
@@ -363,7 +278,13 @@ async def ed25519(steps: Steps) -> None:
         came(st, st["result"]["apiKey"] == setting("KEY_ED"))
         bid = float((await rest(c.rest_api.order_book, symbol=SYMBOL, limit=5)).bids[0][0])
         o = await ask(
-            w.new_order, symbol=SYMBOL, side="BUY", type="LIMIT", time_in_force="GTC", quantity=0.01, price=round(bid * 0.97, 1)
+            w.new_order,
+            symbol=SYMBOL,
+            side="BUY",
+            type="LIMIT",
+            time_in_force="GTC",
+            quantity=0.01,
+            price=round(bid * 0.97, 1),
         )
         came(o, o.status == "NEW")
         o = await ask(w.cancel_order, symbol=SYMBOL, order_id=o.order_id)
@@ -372,59 +293,6 @@ async def ed25519(steps: Steps) -> None:
         st = (await w.send_message({"method": "session.status", "params": {}})).data()
         came(st, st["result"]["apiKey"] is None)
         await w.close_connection()
-
-
-async def breadth(c: Any, steps: Steps) -> None:
-    """Every other method: it must answer, and the SDK's model must take the answer."""
-    r, w = c.rest_api, c.websocket_api
-    one, span, candles = {"symbol": SYMBOL}, {"symbol": SYMBOL, "period": "5m"}, {"interval": "1h", "limit": 5}
-    pair = {"pair": SYMBOL}
-    mark = float((await rest(r.mark_price, symbol=SYMBOL)).mark_price)
-    order = {**one, "side": "BUY", "type": "LIMIT", "time_in_force": "GTC", "quantity": 0.01, "price": round(mark * 0.98, 1)}
-    calls: list[tuple[Any, Any, dict[str, Any]]] = [
-        *((rest, m, {}) for m in (
-            r.test_connectivity, r.check_server_time, r.futures_account_balance_v2, r.futures_account_configuration,
-            r.futures_trading_quantitative_rules_indicators, r.get_bnb_burn_status, r.get_current_multi_assets_mode,
-            r.notional_and_leverage_brackets, r.query_user_rate_limit, r.symbol_configuration, r.adl_risk, r.asset_index,
-            r.composite_index_symbol_information, r.get_funding_rate_history, r.get_funding_rate_info, r.mark_price,
-            r.query_insurance_fund_balance_snapshot, r.symbol_order_book_ticker, r.symbol_price_ticker, r.all_orders,
-            r.symbol_price_ticker_v2, r.ticker24hr_price_change_statistics, r.trading_schedule, r.users_force_orders,
-            r.current_all_open_orders, r.current_all_algo_open_orders, r.position_adl_quantile_estimation,
-            r.keepalive_user_data_stream,
-        )),
-        *((rest, m, one) for m in (
-            r.notional_and_leverage_brackets, r.user_commission_rate, r.old_trades_lookup, r.open_interest, r.adl_risk,
-            r.query_index_price_constituents, r.rpi_order_book, r.symbol_price_ticker, r.symbol_price_ticker_v2,
-            r.all_orders, r.query_all_algo_orders, r.cancel_all_algo_open_orders, r.get_order_modify_history,
-            r.position_adl_quantile_estimation, r.users_force_orders, r.get_funding_rate_history,
-        )),
-        *((rest, m, span) for m in (
-            r.long_short_ratio, r.open_interest_statistics, r.taker_buy_sell_volume, r.top_trader_long_short_ratio_accounts,
-            r.top_trader_long_short_ratio_positions,
-        )),
-        (rest, r.basis, {**pair, "contract_type": "PERPETUAL", "period": "5m", "limit": 5}),
-        (rest, r.quarterly_contract_settlement_price, pair),
-        (rest, r.continuous_contract_kline_candlestick_data, {**pair, "contract_type": "PERPETUAL", **candles}),
-        (rest, r.index_price_kline_candlestick_data, {**pair, **candles}),
-        (rest, r.mark_price_kline_candlestick_data, {**one, **candles}),
-        (rest, r.premium_index_kline_data, {**one, **candles}),
-        (rest, r.toggle_bnb_burn_on_futures_trade, {"fee_burn": "true"}),
-        (rest, r.toggle_bnb_burn_on_futures_trade, {"fee_burn": "false"}),
-        (rest, r.change_multi_assets_mode, {"multi_assets_margin": "true"}),
-        (rest, r.change_multi_assets_mode, {"multi_assets_margin": "false"}),
-        (rest, r.test_order, order),
-        *((ask, m, {}) for m in (
-            w.account_information, w.account_information_v2, w.futures_account_balance, w.futures_account_balance_v2,
-            w.position_information, w.position_information_v2, w.start_user_data_stream, w.keepalive_user_data_stream,
-        )),
-        *((ask, m, one) for m in (w.order_book, w.symbol_order_book_ticker, w.symbol_price_ticker)),
-    ]
-    for do, call, params in calls:
-        door = "ws " if do is ask else ""
-        label = f"method {door}{call.__name__} {'' if not params else SYMBOL if params == one else list(params.values())[-1]}"
-        async with steps(label.strip(), "an answer the SDK's model takes", 12) as came:
-            found = await do(call, **params)
-            came(str(found)[:80], not (isinstance(found, dict) and "code" in found and "msg" in found))
 
 
 async def life(steps: Steps) -> None:
@@ -446,7 +314,7 @@ async def life(steps: Steps) -> None:
     await errors(c, steps)
     await settings(c, steps)
     await ed25519(steps)
-    await breadth(c, steps)
+    await every_method(c, steps, rest, ask)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import ccxt.pro
+from ccxt_methods import every_method
 from lifecycle import Steps, http_base, main, same_book, setting, until, ws_base
 
 SYMBOL = "BTC/USDT:USDT"
@@ -16,12 +18,24 @@ def client(**options: Any) -> Any:
     rest, ws = http_base(), ws_base()
     v1, v2, v3 = (f"{rest}/fapi/v{n}" for n in (1, 2, 3))
     api = {
-        **{"fapiPublic": v1, "fapiPublicV2": v2, "fapiPublicV3": v3, "fapiData": rest + "/futures/data"},
-        **{"fapiPrivate": v1, "fapiPrivateV2": v2, "fapiPrivateV3": v3},
+        "fapiPublic": v1,
+        "fapiPublicV2": v2,
+        "fapiPublicV3": v3,
+        "fapiData": rest + "/futures/data",
+        "fapiPrivate": v1,
+        "fapiPrivateV2": v2,
+        "fapiPrivateV3": v3,
         "ws": {"linear": ws + "/ws", "ws-api": {"linear": ws + "/ws-fapi/v1"}},
     }
     given = {"apiKey": setting("KEY"), "secret": setting("SECRET"), "urls": {"api": api}}
-    return ccxt.pro.binanceusdm({**given, "options": {"fetchCurrencies": False, "warnOnFetchOpenOrdersWithoutSymbol": False}, "timeout": 10_000, **options})
+    return ccxt.pro.binanceusdm(
+        {
+            **given,
+            "options": {"fetchCurrencies": False, "warnOnFetchOpenOrdersWithoutSymbol": False},
+            "timeout": 10_000,
+            **options,
+        }
+    )
 
 
 class Watched:
@@ -52,7 +66,10 @@ async def public(ex: Any, steps: Steps) -> None:
     async with steps("markets", "BTC/USDT:USDT is a linear swap with tick 0.1 and lot 0.001") as came:
         await ex.load_markets()
         m = ex.market(SYMBOL)
-        came(m["precision"], m["swap"] and m["linear"] and m["precision"] == {**m["precision"], "price": 0.1, "amount": 0.001})
+        came(
+            m["precision"],
+            m["swap"] and m["linear"] and m["precision"] == {**m["precision"], "price": 0.1, "amount": 0.001},
+        )
         came(m["limits"]["cost"], m["limits"]["cost"]["min"] > 0)
         came(len(ex.symbols), len(ex.symbols) > 3)
     async with steps("server time", "within 2 s of ours") as came:
@@ -68,7 +85,7 @@ async def public(ex: Any, steps: Steps) -> None:
         came(len(rows), len(rows) > 0 and rows[-1]["price"] > 0)
     async with steps("klines by REST", "candles of six numbers, one minute apart") as came:
         rows = await ex.fetch_ohlcv(SYMBOL, "1m", limit=5)
-        came(len(rows), len(rows) > 1 and all(b[0] - a[0] == 60_000 for a, b in zip(rows, rows[1:], strict=False)))
+        came(len(rows), len(rows) > 1 and all(b[0] - a[0] == 60_000 for a, b in pairwise(rows)))
         rows = await ex.fetch_mark_ohlcv(SYMBOL, "1m", limit=5)
         came(rows[-1][:5], len(rows) > 1)
     async with steps("mark price by REST", "mark and index price, funding rate and time") as came:
@@ -162,13 +179,17 @@ async def position(ex: Any, steps: Steps, orders_seen: Watched, fills: Watched, 
             came("accepted", False)
         except ccxt.ExchangeError as e:
             came(e, "-2022" in str(e))
-    async with steps("profit and loss", "wallet change = realised profit - commission, by trades and by ledger") as came:
+    async with steps(
+        "profit and loss", "wallet change = realised profit - commission, by trades and by ledger"
+    ) as came:
         rows = [t for t in await ex.fetch_my_trades(SYMBOL) if t["order"] in [o["id"] for o in done]]
         pnl = sum(float(t["info"]["realizedPnl"]) - t["fee"]["cost"] for t in rows)
         change = (await ex.fetch_balance())["USDT"]["total"] - before
         came((change, pnl), abs(change - pnl) < 1e-7)
         ledger = await ex.fetch_ledger("USDT", limit=100)
-        total = sum(r["amount"] * (1 if r["direction"] == "in" else -1) for r in ledger if r["type"] in ("trade", "fee"))
+        total = sum(
+            r["amount"] * (1 if r["direction"] == "in" else -1) for r in ledger if r["type"] in ("trade", "commission")
+        )
         came((total, pnl), abs(total - pnl) < 1e-7)
 
 
@@ -177,7 +198,9 @@ async def conditional(ex: Any, steps: Steps, orders_seen: Watched) -> None:
     bid = (await ex.fetch_order_book(SYMBOL, 5))["bids"][0][0]
     stop = float(ex.price_to_precision(SYMBOL, bid * 0.9))
     for door in ("REST", "WebSocket API"):
-        create, cancel = (ex.create_order, ex.cancel_order) if door == "REST" else (ex.create_order_ws, ex.cancel_order_ws)
+        create, cancel = (
+            (ex.create_order, ex.cancel_order) if door == "REST" else (ex.create_order_ws, ex.cancel_order_ws)
+        )
         async with steps(f"conditional order by {door}", "placed, listed, seen on the stream, cancelled") as came:
             o = await create(SYMBOL, "market", "sell", 0.01, None, {"stopLossPrice": stop})
             came((o["id"], o["triggerPrice"]), o["triggerPrice"] == stop)
@@ -188,6 +211,23 @@ async def conditional(ex: Any, steps: Steps, orders_seen: Watched) -> None:
             await cancel(o["id"], SYMBOL, {"trigger": True})
             rows = await ex.fetch_open_orders(SYMBOL, params={"trigger": True})
             came([r["id"] for r in rows], o["id"] not in [r["id"] for r in rows])
+    async with steps(
+        "conditional order triggers", "a stop just above the market is reached and fills as a new order"
+    ) as came:
+        asks = (await ex.fetch_order_book(SYMBOL, 20))["asks"]
+        params = {"triggerPrice": asks[2][0], "workingType": "CONTRACT_PRICE"}
+        o = await ex.create_order(SYMBOL, "market", "buy", 0.01, None, params)
+        await ex.create_order(SYMBOL, "market", "buy", sum(q for _, q in asks[:4]))
+        for _ in range(20):
+            done = await ex.fetch_order(o["id"], SYMBOL, {"trigger": True})
+            if done["status"] == "closed":
+                break
+            await asyncio.sleep(0.2)
+        came((done["status"], done["info"]), done["status"] == "closed")
+        row = await orders_seen.find(id=done["info"]["actualOrderId"], status="closed")
+        came((o["id"], row["id"]), row["filled"] == 0.01)
+        held = (await ex.fetch_positions([SYMBOL]))[0]["contracts"]
+        await ex.create_order(SYMBOL, "market", "sell", held, None, {"reduceOnly": True})
 
 
 async def refused(steps: Steps, name: str, kind: type[Exception], code: str, call: Any) -> None:
@@ -208,20 +248,32 @@ async def errors(ex: Any, steps: Steps) -> None:
     await bad.close()
     raw = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01"}
     await refused(
-        steps, "bad tick", ccxt.ExchangeError, "-4014",
+        steps,
+        "bad tick",
+        ccxt.ExchangeError,
+        "-4014",
         lambda: ex.fapiPrivatePostOrder({**raw, "price": f"{bid * 0.98:.1f}5"}),
     )
     await refused(
-        steps, "insufficient margin", ccxt.ExchangeError, "-2019",
+        steps,
+        "insufficient margin",
+        ccxt.ExchangeError,
+        "-2019",
         lambda: ex.create_order(SYMBOL, "limit", "buy", 20, float(ex.price_to_precision(SYMBOL, bid * 0.99))),
     )
     await refused(
-        steps, "post-only cross", ccxt.InvalidOrder, "-5022",
+        steps,
+        "post-only cross",
+        ccxt.InvalidOrder,
+        "-5022",
         lambda: ex.create_order(SYMBOL, "limit", "buy", 0.01, ask * 1.001 // 0.1 * 0.1, {"postOnly": True}),
     )
     await refused(steps, "unknown order", ccxt.OrderNotFound, "-2011", lambda: ex.cancel_order("123456789", SYMBOL))
     await refused(
-        steps, "old endpoint for stops", ccxt.ExchangeError, "-4120",
+        steps,
+        "old endpoint for stops",
+        ccxt.ExchangeError,
+        "-4120",
         lambda: ex.fapiPrivatePostOrder({**raw, "type": "STOP_MARKET", "stopPrice": f"{bid * 0.9:.1f}"}),
     )
 
@@ -268,37 +320,6 @@ async def settings(ex: Any, steps: Steps) -> None:
         came(left, not left)
 
 
-async def breadth(ex: Any, steps: Steps) -> None:
-    """Every other unified method that makes sense here: it must answer, and ccxt must be able to read the answer."""
-    now = ex.milliseconds()
-    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
-        *((n, (SYMBOL,), {}) for n in (
-            "fetch_funding_rate_history", "fetch_open_interest", "fetch_open_interest_history", "fetch_mark_price",
-            "fetch_index_ohlcv", "fetch_premium_index_ohlcv", "fetch_long_short_ratio_history", "fetch_funding_interval",
-            "fetch_leverage", "fetch_market_leverage_tiers", "fetch_adl_rank", "fetch_trading_fee",
-            "fetch_orders", "fetch_closed_orders", "fetch_canceled_orders", "fetch_canceled_and_closed_orders",
-            "fetch_my_trades", "fetch_my_liquidations", "fetch_margin_adjustment_history", "fetch_funding_history",
-            "fetch_order_book_ws", "fetch_ticker_ws",
-        )),
-        *((n, (), {}) for n in (
-            "fetch_funding_rates", "fetch_funding_intervals", "fetch_last_prices", "fetch_mark_prices", "fetch_leverages",
-            "fetch_leverage_tiers", "fetch_margin_modes", "fetch_account_positions", "fetch_positions_risk",
-            "fetch_positions_adl_rank", "fetch_trading_fees", "fetch_open_orders", "fetch_balance_ws", "fetch_positions_ws",
-        )),
-        ("fetch_balance", (), {"params": {"useV2": True}}),
-        ("fetch_positions", (), {"params": {"useV2": True}}),
-        ("fetch_trades", (SYMBOL,), {"since": now - 60_000}),
-        ("fetch_trades", (SYMBOL,), {"params": {"fetchTradesMethod": "fapiPublicGetHistoricalTrades"}}),
-        ("fetch_orders", (SYMBOL,), {"params": {"trigger": True}}),
-        ("fetch_ohlcv", (SYMBOL, "1h"), {"since": now - 86_400_000}),
-    ]
-    for name, args, kwargs in calls:
-        label = name + (f" {kwargs.get('params') or 'since'}" if kwargs else "")
-        async with steps(f"method {label}", "an answer ccxt can read", 12) as came:
-            found = await getattr(ex, name)(*args, **kwargs)
-            came(str(found)[:80], found is not None)
-
-
 async def life(steps: Steps) -> None:
     """All steps in order."""
     ex = client()
@@ -306,10 +327,11 @@ async def life(steps: Steps) -> None:
     async with steps("balances", "the starting wallet, all of it free") as came:
         b = await ex.fetch_balance()
         came(b["USDT"], b["USDT"]["free"] == b["USDT"]["total"] == float(setting("WALLET")))
-    seen, fills, held = (Watched(call, *a) for call, a in (
-        (ex.watch_orders, ()), (ex.watch_my_trades, ()), (ex.watch_positions, ())))
+    seen, fills, held = (
+        Watched(call, *a) for call, a in ((ex.watch_orders, ()), (ex.watch_my_trades, ()), (ex.watch_positions, ()))
+    )
     balance = Watched(ex.watch_balance)
-    await asyncio.sleep(1.5)  # ccxt tells nobody when its user stream is open
+    await until(lambda: any("/private/" in url and x.connected.done() for url, x in ex.clients.items()))
     await orders(ex, steps, seen)
     await position(ex, steps, seen, fills, held)
     async with steps("balance stream", "the wallet after the fills") as came:
@@ -320,7 +342,7 @@ async def life(steps: Steps) -> None:
     await conditional(ex, steps, seen)
     await errors(ex, steps)
     await settings(ex, steps)
-    await breadth(ex, steps)
+    await every_method(ex, steps)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent / ".clients"
+TREE = HERE.parent.parent
+HOMES = TREE / ".clients"
 BUILD_S = 540.0
 
 
@@ -36,7 +37,7 @@ class Client:
     @property
     def home(self) -> Path:
         """Where its environment lives."""
-        return ROOT / self.name
+        return HOMES / self.name
 
     @property
     def python(self) -> Path:

@@ -13,12 +13,14 @@ import json
 import os
 import sys
 import time
+import traceback
 import urllib.request
 from collections.abc import Callable
 from types import TracebackType
 
 SYMBOL = "BTCUSDT"
 STEP_S = 25.0
+SCRIPT_S = 400.0
 
 
 def setting(name: str) -> str:
@@ -81,6 +83,7 @@ class Step:
             return False
         if error is not None:
             self.rows.append((f"{type(error).__name__}: {error}", False))
+            traceback.print_exception(error)
         self.steps.record(self)
         return True
 
@@ -144,8 +147,14 @@ async def same_book(picture: Callable[[], tuple[int, list, list] | None], levels
 
 
 def main(life: Callable[[Steps], object]) -> None:
-    """Run a script's coroutine; exit code 1 when a step failed."""
+    """Run a script's coroutine; exit code 1 when a step failed or the script itself broke between two steps."""
     steps = Steps()
-    asyncio.run(life(steps))  # type: ignore[arg-type]
+
+    async def whole() -> None:
+        async with steps("the script", "to reach its end", SCRIPT_S) as came:
+            await life(steps)  # type: ignore[misc]
+            came("its end", True)
+
+    asyncio.run(whole())
     sys.stdout.flush()
     os._exit(1 if steps.failed else 0)  # clients leave threads and sockets behind that must not hold up the run

@@ -184,12 +184,19 @@ async def public(life: Life, steps: Steps) -> None:
             b = cache.order_book(PERP)
             if b is None or not b.sequence:
                 return None
-            sides = [[(round(float(x.price), 8), round(float(x.size()), 8)) for x in rows] for rows in (b.bids(), b.asks())]
+            sides = [
+                [(round(float(x.price), 8), round(float(x.size()), 8)) for x in rows] for rows in (b.bids(), b.asks())
+            ]
             return b.sequence, sides[0], sides[1]
 
         diff = await same_book(picture, 20)
         came(diff or "equal", not diff)
-    for name, kind in (("trades", "trade"), ("best bid and ask stream", "quote"), ("mark price", "mark"), ("funding on the stream", "funding")):
+    for name, kind in (
+        ("trades", "trade"),
+        ("best bid and ask stream", "quote"),
+        ("mark price", "mark"),
+        ("funding on the stream", "funding"),
+    ):
         async with steps(name, f"a first {kind} typed by the node") as came:
             came(await until(lambda kind=kind: k.seen.get(kind), 15), True)
     async with steps("klines by REST", "requested candles arrive") as came:
@@ -279,15 +286,24 @@ async def conditional(life: Life, steps: Steps) -> None:
             if not rows:
                 break
         came(rows, not rows)
-    async with steps("conditional order triggers", "a stop at the market fills as a new order") as came:
-        o = life.keeper.order_factory.market_if_touched(
-            PERP, OrderSide.BUY, Quantity.from_str("0.010"), life.price(bid * 1.001), trigger_type=TriggerType.LAST_PRICE
+    async with steps(
+        "conditional order triggers", "a stop just above the market is reached and fills as a new order"
+    ) as came:
+        asks = (await asyncio.to_thread(depth_truth, 20))[2]
+        o = life.keeper.order_factory.stop_market(
+            PERP, OrderSide.BUY, Quantity.from_str("0.010"), life.price(asks[2][0]), trigger_type=TriggerType.LAST_PRICE
         )
         life.keeper.submit_order(o)
+        await until(lambda: life.events("OrderAccepted", o))
+        life.market(OrderSide.BUY, f"{sum(q for _, q in asks[:4]):.3f}")
         await until(lambda: o.is_closed)
         came((o.status_string(), life.events("OrderRejected", o)), o.status_string() == "FILLED")
-        life.keeper.close_all_positions(PERP)
-        await until(lambda: not life.cache.positions_open(instrument_id=PERP))
+        held = (await life.account_api.query_futures_position_risk(SYMBOL))[
+            0
+        ].positionAmt  # the node knows the fill twice
+        o = life.market(OrderSide.SELL, held, reduce_only=True)
+        await until(lambda: o.is_closed)
+        came((o.status_string(), life.events("OrderRejected", o)), o.status_string() == "FILLED")
 
 
 async def errors(life: Life, steps: Steps) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from binance import AsyncClient, BinanceSocketManager, FuturesDepthCacheManager, ThreadedWebsocketManager
 from binance.exceptions import BinanceAPIException
 from lifecycle import SYMBOL, Steps, depth_truth, http_base, main, setting, until, ws_base
+from python_binance_methods import every_method
 
 AsyncClient.API_URL = http_base() + "/api"  # `create` asks the spot host for the time before anything else
 AsyncClient.FUTURES_URL = http_base() + "/fapi"
@@ -43,13 +44,16 @@ class Listener:
         return dict(await until(search))  # type: ignore[call-overload]
 
 
-async def public(c: AsyncClient, bm: BinanceSocketManager, steps: Steps) -> None:
-    """Markets, prices, book, trades, candles."""
+async def public(c: AsyncClient, steps: Steps) -> None:
+    """Markets, prices, trades, candles by REST."""
     async with steps("markets", "BTCUSDT is a perpetual with tick 0.10 and lot 0.001") as came:
         rows = {s["symbol"]: s for s in (await c.futures_exchange_info())["symbols"]}
         f = {x["filterType"]: x for x in rows[SYMBOL]["filters"]}
         came(rows[SYMBOL]["contractType"], rows[SYMBOL]["contractType"] == "PERPETUAL" and len(rows) > 3)
-        came(f["PRICE_FILTER"]["tickSize"], f["PRICE_FILTER"]["tickSize"] == "0.10" and f["LOT_SIZE"]["stepSize"] == "0.001")
+        came(
+            f["PRICE_FILTER"]["tickSize"],
+            f["PRICE_FILTER"]["tickSize"] == "0.10" and f["LOT_SIZE"]["stepSize"] == "0.001",
+        )
     async with steps("server time", "within 2 s of ours, and a ping") as came:
         came(await c.futures_ping(), await c.futures_ping() == {})
         came(c.timestamp_offset, abs(c.timestamp_offset) < 2000)
@@ -64,8 +68,10 @@ async def public(c: AsyncClient, bm: BinanceSocketManager, steps: Steps) -> None
         rows = await c.futures_klines(symbol=SYMBOL, interval="1m", limit=5)
         came(len(rows), len(rows) > 1 and all(len(r) == 12 for r in rows))
         for call, key in (
-            (c.futures_mark_price_klines, "symbol"), (c.futures_premium_index_klines, "symbol"),
-            (c.futures_index_price_klines, "pair"), (c.futures_continuous_klines, "pair"),
+            (c.futures_mark_price_klines, "symbol"),
+            (c.futures_premium_index_klines, "symbol"),
+            (c.futures_index_price_klines, "pair"),
+            (c.futures_continuous_klines, "pair"),
         ):
             extra = {"contractType": "PERPETUAL"} if call == c.futures_continuous_klines else {}
             rows = await call(**{key: SYMBOL, "interval": "1m", "limit": 5, **extra})
@@ -77,17 +83,26 @@ async def public(c: AsyncClient, bm: BinanceSocketManager, steps: Steps) -> None
         came(m["markPrice"], float(m["markPrice"]) > 0 and float(m["indexPrice"]) > 0)
         rows = await c.futures_funding_rate(symbol=SYMBOL)
         came(rows[-1:], rows[-1]["fundingTime"] <= m["time"])
+
+
+async def depth_cache(c: AsyncClient, bm: BinanceSocketManager) -> str:
+    """Wait until the client's cache equals the venue's book (it tells no update id to compare at); "" when it does."""
+    bids: list[Any] = []
+    async with FuturesDepthCacheManager(c, SYMBOL, bm=bm) as manager:
+        for _ in range(40):
+            cache = await manager.recv()
+            _, bids, asks = await asyncio.to_thread(depth_truth, 10)
+            if [tuple(r) for r in cache.get_bids()] == bids and [tuple(r) for r in cache.get_asks()] == asks:
+                return ""
+    return f"never equal; at last {cache.get_bids()[:2]}, venue {bids[:2]}"
+
+
+async def streams(c: AsyncClient, bm: BinanceSocketManager, steps: Steps) -> None:
+    """The book kept by the client, and a first frame of each market stream."""
     async with steps("book sync", "the depth cache equals the venue's book, 10 levels a side", 45) as came:
-        async with FuturesDepthCacheManager(c, SYMBOL, bm=bm) as dcm:
-            for _ in range(40):  # the cache tells no update id: equal content at one moment is what can be asked of it
-                cache = await dcm.recv()
-                _, bids, asks = await asyncio.to_thread(depth_truth, 10)
-                if [tuple(r) for r in cache.get_bids()] == bids and [tuple(r) for r in cache.get_asks()] == asks:
-                    came("equal", len(bids) == 10)
-                    break
-            else:
-                came((cache.get_bids()[:2], bids[:2]), False)
-    streams = (
+        diff = await depth_cache(c, bm)
+        came(diff or "equal", not diff)
+    sockets = (
         ("trades", bm.aggtrade_futures_socket(SYMBOL), "aggTrade"),
         ("klines", bm.kline_futures_socket(SYMBOL, "1m"), "continuous_kline"),
         ("mark price", bm.symbol_mark_price_socket(SYMBOL), "markPriceUpdate"),
@@ -95,21 +110,24 @@ async def public(c: AsyncClient, bm: BinanceSocketManager, steps: Steps) -> None
         ("best bid and ask stream", bm.symbol_ticker_futures_socket(SYMBOL), "bookTicker"),
         ("all tickers stream", bm.futures_ticker_socket(), "24hrTicker"),
         ("all mark prices stream", bm.all_mark_price_socket(), "markPriceUpdate"),
-        ("several streams on one socket", bm.futures_multiplex_socket(["btcusdt@kline_1m", "ethusdt@markPrice@1s"]), ""),
+        (
+            "several streams on one socket",
+            bm.futures_multiplex_socket(["btcusdt@kline_1m", "ethusdt@markPrice@1s"]),
+            "",
+        ),
         ("diff depth stream", bm.futures_depth_socket(SYMBOL, depth=""), "depthUpdate"),
     )
-    for name, socket, kind in streams:
-        async with steps(name, f"a first frame of {kind or 'each'}") as came:
-            async with socket as s:
-                found = await s.recv()
-                data = found.get("data", found)
-                first = data[0] if isinstance(data, list) else data
-                came(first["e"], first["e"] == kind or not kind)
-                if not kind:
-                    kinds = {first["e"]}
-                    while len(kinds) < 2:
-                        kinds.add((await s.recv())["data"]["e"])
-                    came(kinds, kinds == {"kline", "markPriceUpdate"})
+    for name, socket, kind in sockets:
+        async with steps(name, f"a first frame of {kind or 'each'}") as came, socket as s:
+            found = await s.recv()
+            data = found.get("data", found)
+            first = data[0] if isinstance(data, list) else data
+            came(first["e"], first["e"] == kind or not kind)
+            if not kind:
+                kinds = {first["e"]}
+                while len(kinds) < 2:
+                    kinds.add((await s.recv())["data"]["e"])
+                came(kinds, kinds == {"kline", "markPriceUpdate"})
 
 
 async def orders(c: AsyncClient, user: Listener, steps: Steps) -> None:
@@ -118,7 +136,13 @@ async def orders(c: AsyncClient, user: Listener, steps: Steps) -> None:
     px = [f"{bid * f:.1f}" for f in (0.97, 0.98)]
     doors = (
         ("REST", c.futures_create_order, c.futures_get_order, c.futures_modify_order, c.futures_cancel_order),
-        ("WebSocket API", c.ws_futures_create_order, c.ws_futures_get_order, c.ws_futures_edit_order, c.ws_futures_cancel_order),
+        (
+            "WebSocket API",
+            c.ws_futures_create_order,
+            c.ws_futures_get_order,
+            c.ws_futures_edit_order,
+            c.ws_futures_cancel_order,
+        ),
     )
     for door, create, get, edit, cancel in doors:
         o: dict[str, Any] = {}
@@ -159,7 +183,10 @@ async def position(c: AsyncClient, user: Listener, steps: Steps) -> None:
         ids.append(o["orderId"])
     async with steps("position appears", "long 0.02 by stream and by REST") as came:
         await user.event("ACCOUNT_UPDATE", "a", m="ORDER")
-        came("event", any(p["pa"] in ("0.02", "0.020") for r in user.rows if r["e"] == "ACCOUNT_UPDATE" for p in r["a"]["P"]))
+        came(
+            "event",
+            any(p["pa"] in ("0.02", "0.020") for r in user.rows if r["e"] == "ACCOUNT_UPDATE" for p in r["a"]["P"]),
+        )
         p = (await c.futures_position_information(symbol=SYMBOL))[0]
         came(p["positionAmt"], float(p["positionAmt"]) == 0.02 and float(p["entryPrice"]) > 0)
         held = [p for p in (await c.futures_account())["positions"] if float(p["positionAmt"])]
@@ -178,7 +205,9 @@ async def position(c: AsyncClient, user: Listener, steps: Steps) -> None:
             came("accepted", False)
         except BinanceAPIException as e:
             came(e.code, e.code == -2022)
-    async with steps("profit and loss", "wallet change = realised profit - commission, by trades and by income") as came:
+    async with steps(
+        "profit and loss", "wallet change = realised profit - commission, by trades and by income"
+    ) as came:
         rows = [t for t in await c.futures_account_trades(symbol=SYMBOL) if t["orderId"] in ids]
         pnl = sum(float(t["realizedPnl"]) - float(t["commission"]) for t in rows)
         came((await wallet() - before, pnl), abs(await wallet() - before - pnl) < 1e-7)
@@ -208,18 +237,29 @@ async def conditional(c: AsyncClient, user: Listener, steps: Steps) -> None:
             x = await cancel(algoId=o["algoId"])
             came(x, x["algoId"] == o["algoId"])
             await user.event("ALGO_UPDATE", "o", aid=o["algoId"], X="CANCELED")
-            came("listed", o["algoId"] not in [r["algoId"] for r in await c.futures_get_open_algo_orders(symbol=SYMBOL)])
-    async with steps("conditional order triggers", "a stop above the market fills as a new order") as came:
-        ask = float((await c.futures_order_book(symbol=SYMBOL, limit=5))["asks"][0][0])
+            came(
+                "listed", o["algoId"] not in [r["algoId"] for r in await c.futures_get_open_algo_orders(symbol=SYMBOL)]
+            )
+    async with steps(
+        "conditional order triggers", "a stop just above the market is reached and fills as a new order"
+    ) as came:
+        asks = (await c.futures_order_book(symbol=SYMBOL, limit=20))["asks"]
         o = await c.futures_create_order(
-            symbol=SYMBOL, side="BUY", type="TAKE_PROFIT_MARKET", quantity="0.01", stopPrice=f"{ask - 0.1:.1f}",
+            symbol=SYMBOL,
+            side="BUY",
+            type="STOP_MARKET",
+            quantity="0.01",
+            stopPrice=asks[2][0],
             workingType="CONTRACT_PRICE",
         )
+        sweep = sum(float(q) for _, q in asks[:4])
+        await c.futures_create_order(symbol=SYMBOL, side="BUY", type="MARKET", quantity=f"{sweep:.3f}")
         seen = await user.event("ALGO_UPDATE", "o", aid=o["algoId"], X="FINISHED")
         came(seen["o"]["ai"], int(seen["o"]["ai"]) > 0)
         filled = await user.event("ORDER_TRADE_UPDATE", "o", i=int(seen["o"]["ai"]), X="FILLED")
         came(filled["o"]["ot"], filled["o"]["o"] == "MARKET")
-        await c.futures_create_order(symbol=SYMBOL, side="SELL", type="MARKET", quantity="0.01", reduceOnly="true")
+        held = (await c.futures_position_information(symbol=SYMBOL))[0]["positionAmt"]
+        await c.futures_create_order(symbol=SYMBOL, side="SELL", type="MARKET", quantity=held, reduceOnly="true")
 
 
 async def errors(c: AsyncClient, steps: Steps) -> None:
@@ -232,8 +272,18 @@ async def errors(c: AsyncClient, steps: Steps) -> None:
         ("bad signature", -1022, bad.futures_account_balance, {}),
         ("bad tick", -4014, c.futures_create_order, {**order, "price": f"{bid * 0.98:.1f}5"}),
         ("bad tick by WebSocket API", -4014, c.ws_futures_create_order, {**order, "price": f"{bid * 0.98:.1f}5"}),
-        ("insufficient margin", -2019, c.futures_create_order, {**order, "quantity": "20", "price": f"{bid * 0.99:.1f}"}),
-        ("post-only cross", -5022, c.futures_create_order, {**order, "timeInForce": "GTX", "price": f"{ask * 1.001:.1f}"}),
+        (
+            "insufficient margin",
+            -2019,
+            c.futures_create_order,
+            {**order, "quantity": "20", "price": f"{bid * 0.99:.1f}"},
+        ),
+        (
+            "post-only cross",
+            -5022,
+            c.futures_create_order,
+            {**order, "timeInForce": "GTX", "price": f"{ask * 1.001:.1f}"},
+        ),
         ("unknown order", -2011, c.futures_cancel_order, {"symbol": SYMBOL, "orderId": 123456789}),
         ("unknown symbol", -1121, c.futures_create_order, {**order, "symbol": "NOSUCH", "price": "1"}),
         ("too small", -4164, c.futures_create_order, {**order, "quantity": "0.001", "price": f"{bid * 0.98:.1f}"}),
@@ -289,44 +339,6 @@ async def settings(c: AsyncClient, steps: Steps) -> None:
         came(x, x["symbol"] == SYMBOL and x["countdownTime"] == "0")
 
 
-async def breadth(c: AsyncClient, steps: Steps) -> None:
-    """Every other futures method: it must answer."""
-    one, pair, span = {"symbol": SYMBOL}, {"pair": SYMBOL}, {"symbol": SYMBOL, "period": "5m"}
-    order = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01"}
-    price = (await c.futures_mark_price(symbol=SYMBOL))["markPrice"]
-    calls: list[tuple[Any, dict[str, Any]]] = [
-        *((m, one) for m in (
-            c.futures_rpi_depth, c.futures_historical_trades, c.futures_commission_rate, c.futures_adl_quantile_estimate,
-            c.futures_open_interest, c.futures_leverage_bracket, c.futures_get_all_orders, c.futures_symbol_adl_risk,
-            c.futures_index_price_constituents, c.futures_get_all_algo_orders, c.futures_cancel_all_algo_open_orders,
-            c.futures_v1_get_order_amendment, c.ws_futures_get_order_book, c.ws_futures_get_order_book_ticker,
-        )),
-        *((m, span) for m in (
-            c.futures_top_longshort_account_ratio, c.futures_top_longshort_position_ratio,
-            c.futures_global_longshort_ratio, c.futures_taker_longshort_ratio, c.futures_open_interest_hist,
-        )),
-        *((m, {}) for m in (
-            c.futures_orderbook_ticker, c.futures_mark_price, c.futures_api_trading_status, c.futures_account_config,
-            c.futures_symbol_config, c.futures_get_multi_assets_mode, c.futures_v1_get_fee_burn, c.futures_account_balance,
-            c.futures_v1_get_funding_info, c.futures_v1_get_rate_limit_order, c.futures_v1_get_asset_index,
-            c.futures_index_info, c.futures_leverage_bracket, c.futures_liquidation_orders, c.ws_futures_get_all_tickers,
-            c.ws_futures_account_position, c.ws_futures_v2_account_position, c.ws_futures_account_balance,
-            c.ws_futures_v2_account_balance, c.ws_futures_account_status, c.ws_futures_v2_account_status,
-        )),
-        (c.futures_change_multi_assets_mode, {"multiAssetsMargin": True}),
-        (c.futures_change_multi_assets_mode, {"multiAssetsMargin": False}),
-        (c.futures_v1_post_fee_burn, {"feeBurn": "true"}),
-        (c.futures_v1_post_fee_burn, {"feeBurn": "false"}),
-        (c.futures_create_test_order, {**one, **order, "price": f"{float(price) * 0.98:.1f}"}),
-        (c.futures_mark_price_klines, {**one, "interval": "1h", "startTime": 1}),
-        (c.futures_continuous_klines, {**pair, "contractType": "CURRENT_QUARTER", "interval": "1h"}),
-    ]
-    for call, params in calls:
-        async with steps(f"method {call.__name__} {'' if params == one else params or 'all'}".strip(), "an answer", 12) as came:
-            found = await call(**params)
-            came(str(found)[:80], found is not None)
-
-
 async def threaded(steps: Steps) -> None:
     """The threaded socket manager, which makes its own client."""
     async with steps("threaded sockets", "a first frame of klines and of the book through callbacks") as came:
@@ -351,7 +363,8 @@ async def life(steps: Steps) -> None:
     if not c.session or c.session.closed:
         c = AsyncClient(setting("KEY"), setting("SECRET"))
     bm = BinanceSocketManager(c)
-    await public(c, bm, steps)
+    await public(c, steps)
+    await streams(c, bm, steps)
     async with steps("balances", "the starting wallet, all of it free") as came:
         row = next(r for r in await c.futures_account_balance() if r["asset"] == "USDT")
         came(row, float(row["balance"]) == float(row["availableBalance"]) == float(setting("WALLET")))
@@ -364,7 +377,7 @@ async def life(steps: Steps) -> None:
     await conditional(c, user, steps)
     await errors(c, steps)
     await settings(c, steps)
-    await breadth(c, steps)
+    await every_method(c, steps)
     await threaded(steps)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from environments import CLIENTS, HERE, ROOT, Client, NotToBeHad, build
+from environments import CLIENTS, HERE, HOMES, TREE, Client, NotToBeHad, build
 
 READY_S = 20.0
 WALLET = "10000"
@@ -60,7 +60,7 @@ class Venue:
         command += ["--events-per-s", "60", "--wallet", WALLET, *more]
         command += ["--account", "client-key:client-secret", "--account", f"client-ed:@{public}"]
         self.log = log.open("w")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=HERE.parent.parent)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=TREE)
         lines: queue.Queue[str] = queue.Queue()
         out = self.process.stdout
         assert out is not None
@@ -82,25 +82,36 @@ class Venue:
 def run(client: Client, keys: tuple[Path, Path], verbose: bool) -> Result:
     """One client's script against a fresh venue."""
     result, began = Result(client), time.monotonic()
-    venue = Venue(keys[1], ROOT / f"{client.name}.venue.log")
+    venue = Venue(keys[1], HOMES / f"{client.name}.venue.log")
     values = {
-        **{"HTTP": f"http://127.0.0.1:{venue.port}", "CONTROL": f"http://127.0.0.1:{venue.control}"},
-        **{"KEY": "client-key", "SECRET": "client-secret", "KEY_ED": "client-ed", "PEM": str(keys[0]), "WALLET": WALLET},
+        "HTTP": f"http://127.0.0.1:{venue.port}",
+        "CONTROL": f"http://127.0.0.1:{venue.control}",
+        "KEY": "client-key",
+        "SECRET": "client-secret",
+        "KEY_ED": "client-ed",
+        "PEM": str(keys[0]),
+        "WALLET": WALLET,
     }
     env = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     env |= {f"AEGIS_CLIENT_{k}": v for k, v in values.items()}
-    with (ROOT / f"{client.name}.log").open("w") as log:
+    with (HOMES / f"{client.name}.log").open("w") as log:
         command = [str(client.python), str(HERE / client.script)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env, cwd=ROOT)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env, cwd=HOMES)
         deadline = threading.Timer(client.deadline_s, process.kill)
         deadline.start()
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith('{"step"'):
+            if not line.startswith('{"step"'):
+                log.write(line)
+            else:
                 row = json.loads(line)
                 result.steps.append(row)
                 if verbose:
-                    print(f"{client.name:15} {'ok  ' if row['passed'] else 'FAIL'} {row['step']}", file=sys.stderr, flush=True)
+                    print(
+                        f"{client.name:15} {'ok  ' if row['passed'] else 'FAIL'} {row['step']}",
+                        file=sys.stderr,
+                        flush=True,
+                    )
         code = process.wait()
         deadline.cancel()
     venue.stop()
@@ -115,7 +126,7 @@ def table(results: list[Result]) -> str:
     """Steps in rows, clients in columns, then what failed and what was skipped."""
     shown = [r for r in results if not r.skipped]
     names = list(dict.fromkeys(s["step"] for r in shown for s in r.steps))
-    several = [n for n in names if sum(any(s["step"] == n for s in r.steps) for r in shown) > 1]
+    several = [n for n in names if len(shown) < 2 or sum(any(s["step"] == n for s in r.steps) for r in shown) > 1]
     width = max((len(n) for n in several), default=4)
     lines = ["  ".join(["step".ljust(width), *(r.client.name.ljust(14) for r in shown)])]
     for name in several:
@@ -125,8 +136,19 @@ def table(results: list[Result]) -> str:
             cells.append(("ok" if all(found) else "FAIL") if found else "-")
         lines.append("  ".join([name.ljust(width), *(c.ljust(14) for c in cells)]))
     own = [(len([s for s in r.steps if s["step"] not in several]), r) for r in shown]
-    lines.append("  ".join(["steps of its own alone".ljust(width), *(f"{n - sum(s['step'] not in several for s in r.failed)}/{n}".ljust(14) for n, r in own)]))
-    lines.append("  ".join(["all steps".ljust(width), *(f"{len(r.steps) - len(r.failed)}/{len(r.steps)}".ljust(14) for r in shown)]))
+    lines.append(
+        "  ".join(
+            [
+                "steps of its own alone".ljust(width),
+                *(f"{n - sum(s['step'] not in several for s in r.failed)}/{n}".ljust(14) for n, r in own),
+            ]
+        )
+    )
+    lines.append(
+        "  ".join(
+            ["all steps".ljust(width), *(f"{len(r.steps) - len(r.failed)}/{len(r.steps)}".ljust(14) for r in shown)]
+        )
+    )
     lines.append("  ".join(["seconds".ljust(width), *(f"{r.seconds:.0f}".ljust(14) for r in shown)]))
     for r in shown:
         lines += [f"FAIL {r.client.name}: {s['step']}: expected {s['expected']}; came {s['came']}" for s in r.failed]
@@ -145,7 +167,7 @@ def main() -> int:
     chosen = [c for c in CLIENTS if not options.clients or c.name in options.clients]
     if not chosen:
         p.error(f"no client of {options.clients}")
-    keys, results = write_keys(ROOT / "keys"), []
+    keys, results = write_keys(HOMES / "keys"), []
     for client in chosen:
         try:
             build(client, options.newest)
