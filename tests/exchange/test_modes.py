@@ -58,15 +58,15 @@ def test_isolated_margin_is_set_aside_and_released(venue: Venue) -> None:
     assert code(settings.margin_type, venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "ISOLATED"}) == -4046
     venue.place(**BTC, side="BUY", type="MARKET")
     (row,) = account_views.position_risk(venue.ex, acc, {})
-    assert row["isolatedWallet"] == "30.9"
+    assert row["isolatedWallet"] == "30.90000000"
     (usdt,) = (a for a in account_views.account(venue.ex, acc, {})["assets"] if a["asset"] == "USDT")
     assert usdt["walletBalance"] == "9999.69100000" and usdt["crossWalletBalance"] == "9968.79100000"
     settings.position_margin(venue.ex, acc, {"symbol": "BTCUSDT", "amount": "10", "type": "1"})
     assert code(settings.position_margin, venue.ex, acc, {"symbol": "BTCUSDT", "amount": "20", "type": "2"}) == -4051
-    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "40.9"
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "40.90000000"
     assert code(settings.margin_type, venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "CROSSED"}) == -4048
     venue.place(symbol="BTCUSDT", quantity="0.005", side="SELL", type="MARKET", reduceOnly="true")
-    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "20.45"
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "20.45000000"
     venue.place(symbol="BTCUSDT", quantity="0.005", side="SELL", type="MARKET")
     assert acc.position("BTCUSDT").isolated_e8 == 0
     venue.ex.verify()
