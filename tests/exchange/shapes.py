@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 DECIMAL = re.compile(r"-?\d+(\.\d+)?")
@@ -48,7 +49,7 @@ def blanks(text: str) -> set[str]:
     """Where blanks stand outside of texts, as nesting depth and the mark before them."""
     out, depth = set(), 0
     bare = TEXT.sub('""', text.strip())
-    for before, char in zip(bare, bare[1:], strict=False):
+    for before, char in pairwise(bare):
         depth += (before in "[{") - (before in "]}")
         if char == " ":
             out.add(f"after {before!r} at depth {depth}")

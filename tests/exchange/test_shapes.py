@@ -38,7 +38,7 @@ def day(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
 
 
-# The simulator speaks November 2026. Places of keys that came into a message, and when: before that they may be missing.
+# The simulator speaks November 2026. Keys that came into a message, and when: before that they may be missing.
 CAME = {
     r"ps|o\.(ps|st)": "2026-06-30",
     r"st": "2026-08-12",  # on 2026-08-11 frames with `ps` alone were still seen
@@ -137,9 +137,9 @@ def samples(rows: Iterable[tuple[str, str]], only: str = "") -> list[Sample]:
 
 def lines(path: Path) -> Iterator[str]:
     """Messages of a capture file, without what its recorder put around them."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as f:
-        for line in f:
+    with path.open("rb") as f:
+        for row in gzip.GzipFile(fileobj=f) if path.suffix == ".gz" else f:
+            line = row.decode()
             start = min((i for i in (line.find("{"), line.find("[")) if i >= 0), default=-1)
             if start >= 0 and not line.startswith("configuration"):
                 text = line[start:].strip()
@@ -227,3 +227,58 @@ def test_printed_samples(ours: dict[str, list[Shape]]) -> None:
     found = samples(in_the_notes())
     assert len(found) > 10
     assert not (told := report(ours, found)), told
+
+
+MARK = '{"e":"aggTrade","E":1790046465702,"s":"BTCUSDT","p":"85595.90","q":"0.410","m":false,"st":1}'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"0.410"', '"12.000"', ""),
+        (',"q":"0.410"', "", "q: missing"),
+        (',"st":1', ',"st":1,"x":1', "x: should not be there"),
+        ('"E":1790046465702,"s":"BTCUSDT"', '"s":"BTCUSDT","E":1790046465702', "top keys in the order e s E"),
+        ('"0.410"', "0.410", "q: number, should be decimal"),
+        ('"0.410"', '"0.41"', "q: number written as 2 places or price or trimmed, should be 3 places or quantity"),
+        ('"0.410"', '""', "q: empty, should be decimal"),
+        ("1790046465702", '"1790046465702"', "E: decimal, should be integer"),
+        (":false", ":null", "m: null, should be boolean"),
+        (",", ", ", "blanks after ',' at depth 1, should be nowhere"),
+    ],
+)
+def test_planted_differences_ring(old: str, new: str, told: str) -> None:
+    """Each kind of difference is told, with its place; other values in the same shape ring nothing."""
+    shape = Shape(grid(2, 3)).add(MARK)
+    found = differences(Shape(grid(2, 3)).add(MARK.replace(old, new)), shape)
+    assert len(found) == bool(told), found
+    assert not told or found[0].startswith(told)
+
+
+def test_numbers_are_judged_by_their_own_grid() -> None:
+    """A price of four places agrees with one of two when these are the places of their symbols, and only then."""
+    two, four = ('{"p":"1.50"}', grid(2, 3)), ('{"p":"1.5000"}', grid(4, 1))
+    assert not differences(Shape(two[1]).add(two[0]), Shape(four[1]).add(four[0]))
+    assert differences(Shape(grid(3, 3)).add(two[0]), Shape(four[1]).add(four[0]))
+    mixed = Shape(grid(2, 3)).add('{"p":"1.50"}').add('{"p":"1.5"}')
+    assert differences(mixed, Shape(two[1]).add(two[0]))[0].startswith("p: number written as in no one way")
+
+
+def test_only_what_came_later_may_be_missing() -> None:
+    """A key of the era table is excused before its day and not after it; no other key ever is."""
+    old, new = Shape(grid(2, 3)).add('{"s":"X"}'), Shape(grid(2, 3)).add('{"s":"X","nq":"1.000"}')
+    assert not differences(new, old, later=known(CAME, day("2025-12-30")))
+    assert differences(new, old, later=known(CAME, day("2026-01-01"))) == ["nq: should not be there"]
+    assert differences(old, new, later=known(CAME, day("2025-12-30"))) == ["nq: missing"]
+
+
+@captured
+def test_a_field_of_the_simulator_taken_away_rings(ours: dict[str, list[Shape]]) -> None:
+    """Of every kind compared, a missing key and a changed order in the simulator's message are told."""
+    for sample in samples(in_the_data()):
+        for shape in ours.get(NOT_MADE.get(sample.kind, sample.kind), []):
+            keys = shape.keys.get("", ())
+            lost = [k for k in keys if k in sample.shape.keys.get("", ())][1:2]
+            if lost:
+                less = Shape(shape.places, shape.keys | {"": tuple(k for k in keys if k != lost[0])}, shape.types)
+                assert against(ours | {NOT_MADE.get(sample.kind, sample.kind): [less]}, sample), sample.name
