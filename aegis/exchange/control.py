@@ -135,7 +135,8 @@ class Control:
     def fault(self, body: dict[str, Any]) -> dict[str, Any]:
         """
         Plant {"kind": error|drop_reply|delay, "path", "count", "status", "code", "msg", "delay_ms"}, or act at once:
-        close_streams ("route", "code"), close_wsapi, expire_listen_key ("silent"), mute_private, unmute_private, clear.
+        close_streams ("route", "code"), close_wsapi, expire_listen_key ("silent"), mute_private, unmute_private,
+        revoke_key ("api_key"), ban ("ip", default 127.0.0.1; each time twice as long), clear.
         """
         kind, ex = body["kind"], self.ex
         if kind in KINDS:
@@ -151,6 +152,11 @@ class Control:
             ex.clockwork.end_listen_key(self.account(body), expired=not body.get("silent", False))
         elif kind in ("mute_private", "unmute_private"):
             ex.hub.mute_private = kind == "mute_private"
+        elif kind == "revoke_key":
+            if not self.api.revoke(body["api_key"]):
+                raise ValueError(f"no key {body['api_key']!r}")
+        elif kind == "ban":
+            self.api.limits.ban(body.get("ip", "127.0.0.1"), ex.clock())
         elif kind == "clear":
             ex.faults.planted.clear()
             ex.hub.mute_private = False

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from aegis.exchange import futures_data, public, public_klines
-from aegis.exchange.params import Params
+from aegis.exchange.params import WHOLE, Params
 from aegis.exchange.route import KEY, NONE, Route, Weight, per_symbol
 
 V1, V2, DATA = "/fapi/v1/", "/fapi/v2/", "/futures/data/"
 
 
-def _count(p: Params) -> int:
+def limit_asked(p: Params) -> int:
+    """The `limit` a request is weighed by; the default for what the handler will refuse."""
     limit = p.get("limit", "500")
-    return int(limit) if limit.isascii() and limit.isdigit() else 500
+    return int(limit) if WHOLE.fullmatch(limit) else 500
 
 
 def depth_weight(p: Params) -> int:
     """Weight of a depth request by its limit."""
-    count = _count(p)
+    count = limit_asked(p)
     return 2 if count <= 50 else 5 if count <= 100 else 10 if count <= 500 else 20
 
 
 def klines_weight(p: Params) -> int:
     """Weight of a klines request by its limit."""
-    count = _count(p)
+    count = limit_asked(p)
     return 1 if count < 100 else 2 if count < 500 else 5 if count <= 1000 else 10
 
 
