@@ -1,8 +1,8 @@
 """The documented answer of every endpoint, one line each, and a check of a value against such a line.
 
-Source: the public USDⓈ-M documentation and the official SDK 18.1.0 of October 2026; the order of keys and the digits from
-recorded answers where there are some, else from the documented examples. Objects that start with "~" have keys in an
-order nobody knows.
+Source: the public USDⓈ-M documentation and the official SDK 18.1.0 of October 2026; the order of keys and the digits
+from recorded answers where there are some, else from the documented examples. Objects that start with "~" have keys in
+an order nobody knows.
 Words: s text, i integer, n number, b boolean, l null, e "", o any object; decimal texts: d any, p with the price's
 places, q the quantity's, v both together, m eight, z eight but "0" for nothing, t without trailing zeros.
 {key:word} object, key? may be missing, * any key; [word] list that is not empty, [word]* may be; (word word) row.

@@ -79,11 +79,11 @@ def test_isolated_margin_through_zero_and_at_other_prices(venue: Venue) -> None:
     venue.place(**BTC, side="BUY", type="MARKET")
     settings.position_margin(venue.ex, acc, {"symbol": "BTCUSDT", "amount": "500", "type": "1"})
     venue.place(symbol="BTCUSDT", quantity="0.030", side="SELL", type="MARKET")
-    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "61.7999"  # 0.020 * 61799.9 / 20
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "61.79990000"  # 0.020 * 61799.9 / 20
     assert venue.events("ACCOUNT_UPDATE")[-1]["a"]["P"][0]["iw"] == "61.7999"
     venue.quote("BTCUSDT", "60000.00", "60001.00")
     venue.place(**BTC, side="SELL", type="MARKET")
-    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "91.7999"  # + 0.010 * 60000 / 20
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "91.79990000"  # + 0.010 * 60000 / 20
     venue.ex.verify()
 
 

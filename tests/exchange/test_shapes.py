@@ -22,6 +22,7 @@ captured = pytest.mark.skipif(not DATA.is_dir(), reason="no captures in ../share
 printed = pytest.mark.skipif(not NOTES.is_file(), reason="no protocol notes in ../shared")
 ENOUGH = 200  # messages of one kind and symbol that are taken from one file
 WRAPPER = re.compile(r'^\{"stream":"[^"]*","data":(.*)\}$')
+ASKED = re.compile(r"symbol=(\w+)")
 EVENT = re.compile(r'"e":"(\w+)".*?"s":"([^"]+)"')
 
 PLACES = {  # (price, quantity) places of symbols in the captures
@@ -102,13 +103,14 @@ def symbol_of(value: Any) -> str:
 def places(symbol: str, source: str) -> Grid:
     """The grid of a symbol at the venue a file is from."""
     table = PLACES | DEMO if "demo" in source else PLACES
-    return grid(*table[symbol]) if symbol else grid(2, 3)
+    return grid(*table[symbol or "BTCUSDT"])
 
 
 def parts(text: str, source: str) -> Iterator[tuple[str, str, Grid, Any]]:
     """(kind, symbol, grid, value) of what is compared of a message: itself, of exchangeInfo each row and filter."""
     value = json.loads(text)
-    kind, symbol = kind_of(value), symbol_of(value)
+    asked = ASKED.search(source)
+    kind, symbol = kind_of(value), asked[1] if asked else symbol_of(value)
     if kind == "GET exchangeInfo":
         for row in value["symbols"]:
             own = grid(row["pricePrecision"], row["quantityPrecision"])
@@ -135,8 +137,8 @@ def samples(rows: Iterable[tuple[str, str]], only: str = "") -> list[Sample]:
     return [Sample(k[0], f"{k[1]} {k[2]}".strip(), at, shape) for k, (shape, at) in found.items()]
 
 
-def lines(path: Path) -> Iterator[str]:
-    """Messages of a capture file, without what its recorder put around them."""
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(symbol that was asked for, message) of a capture file, without what its recorder put around them."""
     with path.open("rb") as f:
         for row in gzip.GzipFile(fileobj=f) if path.suffix == ".gz" else f:
             line = row.decode()
@@ -144,7 +146,8 @@ def lines(path: Path) -> Iterator[str]:
             if start >= 0 and not line.startswith("configuration"):
                 text = line[start:].strip()
                 wrapped = WRAPPER.match(text)
-                yield wrapped[1] if wrapped else text
+                asked = ASKED.search(line[:start])
+                yield asked[0] if asked else "", wrapped[1] if wrapped else text
 
 
 def in_the_data() -> Iterator[tuple[str, str]]:
@@ -152,13 +155,13 @@ def in_the_data() -> Iterator[tuple[str, str]]:
     seen: dict[tuple[object, ...], int] = {}
     for path in sorted(DATA.glob("*/*")):
         source = str(path.relative_to(DATA))
-        for text in lines(path):
+        for asked, text in lines(path):
             event = EVENT.search(text[:120])
             part = re.search(r'"[xXm]":"(\w+)"', text)
             key = (source, event and event.groups(), part and part[1])
             seen[key] = seen.get(key, 0) + 1
             if seen[key] <= ENOUGH or event is None:
-                yield source, text
+                yield f"{source} {asked}".strip(), text
 
 
 def in_the_notes() -> Iterator[tuple[str, str]]:
