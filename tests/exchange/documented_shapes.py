@@ -144,6 +144,13 @@ WS userDataStream.ping {listenKey:s}
 WS userDataStream.stop {}
 """
 EVENTS = """
+EVENT ORDER_TRADE_UPDATE {e:s T:i E:i o:{s:s c:s S:s o:s f:s q:t p:t ap:t sp:t x:s X:s i:i M?:i l:t z:t L:t n:t N:s \
+T:i t:i b:t a:t m:b R:b wt:s ot:s ps:s cp:b rp:t pP:b si:i ss:i V:s pm:s gtd:i er:s}}
+EVENT ALGO_UPDATE {e:s T:i E:i o:{caid:s aid:i at:s o:s s:s S:s ps:s f:s q:t X:s ai:s ap?:t aq?:t act?:s tp:t p:t V?:s \
+wt?:s pm?:s cp?:b pP?:b R:b AP?:t cr?:t tt:i gtd:i rm?:s ia:b}}
+EVENT ACCOUNT_UPDATE {e:s T:i E:i a:{B:[{a:s wb:t cw:t bc:t}]* \
+P:[{s:s pa:t ep:d cr:t up:t mt:s iw:t ps:s ma:s bep:d}]* m:s S?:s}}
+EVENT TRADE_LITE {e:s E:i T:i s:s q:q p:p m:b c:s S:s L:p l:q t:i i:i}
 EVENT 24hrMiniTicker ~{e:s E:i s:s ps:s c:p o:p h:p l:p v:q q:d st:i}
 EVENT continuous_kline {e:s E:i ps:s ct:s k:{t:i T:i i:s f:i L:i o:p c:p h:p l:p v:q n:i x:b q:d V:q Q:d B:s}}
 EVENT contractInfo {e:s E:i s:s ct:s dt:i ot:i cs:s bks:[{bs:i bnf:i bnc:i mmr:n cf:n mi:i ma:i}] st:i}
