@@ -340,3 +340,33 @@ def test_reduce_only_never_opens_in_the_middle_of_a_sweep(venue: Venue) -> None:
     ]
     assert history.open_orders(venue.ex, venue.acc(), {}) == []
     venue.ex.verify()
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_reduce_only_order_larger_than_the_position(cut: bool) -> None:
+    """Refused, or cut to what is held: a switch, because clients have met both."""
+    venue = Venue({"main": 10_000}, rules=Rules(cut_reduce_only=cut))
+    venue.quote("BTCUSDT", "61799.90", "61800.00")
+    venue.place(symbol="BTCUSDT", quantity="0.005", side="BUY", type="MARKET")
+    if cut:
+        venue.place(**BTC, side="SELL", type="MARKET", reduceOnly="true")
+        assert venue.acc().position("BTCUSDT").qty == 0
+    else:
+        assert venue.refused(**BTC, side="SELL", type="MARKET", reduceOnly="true") == -2022
+
+
+def test_the_oldest_orders_without_a_fill_are_let_go(venue: Venue) -> None:
+    """A busy client does not fill the venue's memory; open and filled orders stay."""
+    acc = venue.acc()
+    acc.kept_max = acc.sweep_at = 40
+    resting = venue.place(**LIMIT, side="BUY", price="60000.00")["orderId"]
+    filled = venue.place(**BTC, side="BUY", type="MARKET")["orderId"]
+    first = venue.place(**LIMIT, side="BUY", price="61000.00")["orderId"]
+    for _ in range(200):
+        placed = venue.place(**LIMIT, side="BUY", price="61000.00")
+        orders.cancel(venue.ex, acc, {"symbol": "BTCUSDT", "orderId": str(placed["orderId"])})
+    orders.cancel(venue.ex, acc, {"symbol": "BTCUSDT", "orderId": str(first)})
+    assert len(acc.orders) <= 41 and len(acc.by_client) <= 41
+    assert {o.id for o in acc.orders_of["BTCUSDT"]} == {i for _, i in acc.orders}
+    for ident in (resting, filled, placed["orderId"]):
+        assert orders.query(venue.ex, acc, {"symbol": "BTCUSDT", "orderId": str(ident)})["orderId"] == ident
