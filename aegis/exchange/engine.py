@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from aegis.errors import VenueError
 from aegis.exchange import events
 from aegis.exchange.account import Account, Execution, Traded
-from aegis.exchange.faults import Faults
+from aegis.exchange.faults.hooks import Faults
 from aegis.exchange.filters import take_bound
 from aegis.exchange.house import House
 from aegis.exchange.instrument import Market
