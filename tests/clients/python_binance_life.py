@@ -340,17 +340,21 @@ async def settings(c: AsyncClient, steps: Steps) -> None:
 
 
 async def threaded(steps: Steps) -> None:
-    """The threaded socket manager, which makes its own client."""
+    """The threaded socket manager, which makes its own client; a program that owns no event loop plays its part."""
+    rows: list[dict[str, Any]] = []
+
+    def program() -> ThreadedWebsocketManager:
+        manager = ThreadedWebsocketManager(setting("KEY"), setting("SECRET"))
+        manager.start()
+        manager.start_kline_futures_socket(rows.append, SYMBOL)
+        manager.start_futures_depth_socket(rows.append, SYMBOL)
+        return manager
+
     async with steps("threaded sockets", "a first frame of klines and of the book through callbacks") as came:
-        rows: list[dict[str, Any]] = []
-        twm = await asyncio.to_thread(ThreadedWebsocketManager, setting("KEY"), setting("SECRET"))
-        await asyncio.to_thread(twm.start)
-        await until(lambda: twm._client is not None)
-        await asyncio.to_thread(twm.start_kline_futures_socket, rows.append, SYMBOL)
-        await asyncio.to_thread(twm.start_futures_depth_socket, rows.append, SYMBOL)
+        manager = await asyncio.to_thread(program)
         await until(lambda: {r.get("data", r)["e"] for r in rows} >= {"continuous_kline", "depthUpdate"})
         came(len(rows), True)
-        twm.stop()
+        await asyncio.to_thread(manager.stop)
 
 
 async def life(steps: Steps) -> None:
