@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from aegis import __version__
-from aegis.cli.score_product import Product, health
+from aegis.cli.score_product import COUNTDOWN_S, Product, health
 from aegis.errors import AegisError
 from aegis.messages import OrderRecord, OrderStep, Refusal
 from aegis.orders.states import TERMINAL, State
@@ -64,6 +64,7 @@ class Speaker:
             "top": self.top,
             "health": self.health,
             "reconcile": self.reconcile,
+            "deadman": self.deadman,
             "stop": self.stop,
         }
 
@@ -191,6 +192,10 @@ class Speaker:
         """`aegis reconcile --once`."""
         found = self.product.surface("reconcile", "--once")
         return {"clean": found["result"] == "ok", "differences": found["lines"]}
+
+    def deadman(self, asked: Mapping[str, Any]) -> Answer:
+        """Always armed by the orchestrator while an order works; this long, or not as asked."""
+        return {} if asked["seconds"] >= COUNTDOWN_S else error("unsupported", f"armed for {COUNTDOWN_S} s")
 
     def stop(self, _asked: Mapping[str, Any]) -> Answer:
         """SIGTERM; in testnet mode the supervisor itself says how many orders it left."""

@@ -29,6 +29,7 @@ from aegis.messages import OrderRecord, OrderStep
 from aegis.native import orders as wire
 
 UP_S, STOP_S, LOOK_S = 40.0, 8.0, 0.005
+COUNTDOWN_S = 8
 
 SETTINGS = """\
 [aegis]
@@ -63,6 +64,8 @@ interval_s = 10
 cheap_interval_s = 3
 retry_s = 0.5
 retry_cap_s = 2
+[deadman]
+countdown_s = {countdown_s}
 """
 
 
@@ -117,7 +120,7 @@ class Product:
         for name in ("mailbox", "answers"):
             (self.directory / name).touch()
         known = {k: environ[k] for k in ("AEGIS_REST", "AEGIS_STREAMS", "AEGIS_WSAPI")}
-        text = SETTINGS.format(instance=self.instance, directory=self.directory, **known)
+        text = SETTINGS.format(instance=self.instance, directory=self.directory, countdown_s=COUNTDOWN_S, **known)
         self.config.write_text(text, encoding="utf-8")
 
     def start(self) -> None:

@@ -200,10 +200,11 @@ class Account:
         self.next_tran = next_id
         self.orders: dict[tuple[str, int], Order] = {}
         self.by_client: dict[tuple[str, str], Order] = {}
+        self.orders_of: dict[str, list[Order]] = defaultdict(list)  # per symbol by rising id
         self.open: dict[str, dict[int, Order]] = defaultdict(dict)
         self.deadlines: dict[str, tuple[int, int]] = {}
         self.listen_key, self.listen_until_ns = "", 0
-        self.margin_called: set[str] = set()  # assets whose positions the owner was warned of
+        self.margin_called: set[str] = set()  # assets, and isolated positions, the owner was warned of
 
     # positions --------------------------------------------------------------
     def position(self, symbol: str, side: str = BOTH) -> Position:

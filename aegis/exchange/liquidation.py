@@ -115,8 +115,14 @@ class Liquidation:
         self.clear(acc, asset)
 
     def _isolated(self, acc: Account, m: Market, side: str, pos: Position) -> None:
-        worth = m.spec.value_e8(m.mark(), pos.qty)
-        if pos.isolated_e8 + pos.unrealised_e8(m.spec, m.mark()) >= maintenance_e8(m.spec.brackets, worth):
+        need = maintenance_e8(m.spec.brackets, m.spec.value_e8(m.mark(), pos.qty))
+        left, name = pos.isolated_e8 + pos.unrealised_e8(m.spec, m.mark()), f"{m.spec.name} {side}"
+        if left >= need:
+            if need * CALL_DEN < left * CALL_NUM:
+                acc.margin_called.discard(name)
+            elif name not in acc.margin_called:
+                acc.margin_called.add(name)
+                self.ex.tell(acc, events.margin_call(acc, [(m, side, need)], None, self.ex.clock()))
             return
         self._cancel_orders(acc, [m])
         before = acc.wallet[m.spec.quote]
@@ -137,7 +143,7 @@ class Liquidation:
         """Close a whole position in the account's name; `deleverage` skips book and insurance fund."""
         ex, m = self.ex, v.m
         adl = ex.rules.adl_first if deleverage is None else deleverage
-        qty, px = abs(v.pos.qty), v.bankruptcy_px()
+        qty, px, before = abs(v.pos.qty), v.bankruptcy_px(), v.acc.wallet[m.spec.quote]
         o = self._order(v.acc, m, v.side, (SELL if v.pos.qty > 0 else BUY, px, qty), "autoclose-")
         ex.file(v.acc, o)
         if adl:
@@ -150,7 +156,7 @@ class Liquidation:
             ex.settle(m, out, o)
         if o.left:
             self._take_over(v, o, px, adl)
-        self._fee(v, o)
+        self._fee(v, o, before - v.acc.wallet[m.spec.quote])
         last = v.acc.executions[-1].qty
         status = "FILLED" if o.filled == o.qty else "PARTIALLY_FILLED"
         row = ForceOrder(o.side, o.qty, o.px, o.cost // o.filled, last, o.filled, status)
@@ -198,10 +204,10 @@ class Liquidation:
         done = ex.book(m, Fill(other, o, o.side, px, qty), tid, before, now)
         ex.tell_all(m, Outcome(), other, done, now, how="CALCULATED")
 
-    def _fee(self, v: Victim, o: Order) -> None:
-        """The fund's fee on what was closed, as far as the margin reaches."""
+    def _fee(self, v: Victim, o: Order, lost: int) -> None:
+        """The fund's fee on what was closed, as far as the margin reaches after what the closing cost."""
         spec, ex = v.m.spec, self.ex
-        left = 0
+        left = v.behind_e8 - lost
         if spec.name not in v.acc.settings.isolated:
             left = min(v.acc.wallet[spec.quote], self.standing(v.acc, spec.quote)[0])
         unit = int(10 ** (8 - spec.px_exp - spec.qty_exp))

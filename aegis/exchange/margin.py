@@ -80,6 +80,15 @@ def exposure_e8(held_e8: int, buys_e8: int, sells_e8: int) -> int:
     return max(abs(held_e8), abs(held_e8 + buys_e8), abs(held_e8 - sells_e8))
 
 
+def reach_e8(acc: Account, m: Market) -> int:
+    """The largest position a symbol's position sides and open orders could come to, as a notional."""
+    spec, total = m.spec, 0
+    for side in ("LONG", "SHORT") if acc.settings.hedge else (BOTH,):
+        worth = spec.value_e8(m.mark(), acc.position(spec.name, side).qty)
+        total += exposure_e8(worth, *working_e8(acc, spec, side))
+    return total
+
+
 def of_symbol(acc: Account, m: Market) -> SymbolMargin:
     """Margin of one symbol over its position sides."""
     spec, mark, leverage = m.spec, m.mark(), acc.leverage(m.spec.name)

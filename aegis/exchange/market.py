@@ -31,7 +31,7 @@ REACH_PPM, JUMP_PPM = 700, 18  # median distance of a quote from the price, and 
 ORDERS_ALL = 60_000  # resting orders over all symbols, about
 # by highest leverage: resting orders per side, quote units of an ordinary order, of the best level, of a taker
 STYLES = {
-    125: (700, 4000, 200_000, 700),
+    125: (700, 4000, 200_000, 420),
     75: (160, 700, 15_000, 500),
     50: (90, 300, 5_000, 250),
     20: (60, 150, 2_500, 150),
@@ -247,7 +247,7 @@ class Agents:
         if not self.book.crosses(side, bound):
             return False
         self.quiet, self.echo = 0, side if self.rng.random() < ECHO else 0
-        self.ex.agent(self.m, self.order(side, "MARKET", 0, self.lots(self.style.taker, 1.8)), bound)
+        self.ex.agent(self.m, self.order(side, "MARKET", 0, self.lots(self.style.taker, 1.95)), bound)
         return True
 
     def behind_leader(self) -> int:

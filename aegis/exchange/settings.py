@@ -24,14 +24,14 @@ UNIT_E8 = 10**8
 
 
 def leverage(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
-    """POST leverage; -4028 out of range, -2027 too large a position, -2028 too little margin."""
+    """POST leverage; -4028 out of range, -2027 too large a position (open orders included), -2028 too little margin."""
     m = ex.market(need(p, "symbol"))
     need(p, "leverage")
     wanted, spec = integer(p, "leverage", 0), m.spec
     if not 1 <= wanted <= max_leverage(spec.brackets):
         raise VenueError(-4028, f"Leverage {wanted} is not valid")
     worth = sum(abs(spec.value_e8(m.mark(), pos.qty)) for _, pos in acc.held(spec.name))
-    if worth > cap_e8(spec.brackets, wanted):
+    if margin.reach_e8(acc, m) > cap_e8(spec.brackets, wanted):
         raise VenueError(-2027, "Exceeded the maximum allowable position at current leverage.")
     before = acc.settings.leverage.get(spec.name)
     if spec.name in acc.settings.isolated and worth and wanted < acc.leverage(spec.name):

@@ -21,7 +21,7 @@ DONE_KEPT = 4096
 
 @dataclass(slots=True)
 class Order:
-    """One order of ours. `since_ns`: when it entered `state`; `told_ns`: venue time of the newest report of its size."""
+    """One order of ours. `since_ns`: when it entered `state`; `told_ns`: venue time of the newest report of size."""
 
     client_id: str
     symbol: str

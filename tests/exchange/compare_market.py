@@ -96,9 +96,14 @@ def quantiles(values: list[float]) -> list[float]:
     return [rows[min(len(rows) * q // 100, len(rows) - 1)] for q in QUANTILES]
 
 
-def near(real: float, made: float) -> bool:
-    """Within a factor of two; below one unit everything is near."""
-    return max(real, made) <= 1 or 0.5 <= made / max(real, 1e-9) <= 2
+def near(real: float, made: float, unit: float = 0.0) -> bool:
+    """Within a factor of two; what both measure as at most one `unit` of their clock is near, too."""
+    return max(real, made) <= unit or 0.5 <= made / max(real, 1e-9) <= 2
+
+
+def unit_of(name: str) -> float:
+    """The step in which a quantity is measured: times are whole milliseconds, sizes have no such floor."""
+    return 1.0 if name.endswith(", ms") else 0.0
 
 
 def compare(real: dict[str, list[float]], made: dict[str, list[float]]) -> list[str]:
@@ -109,7 +114,7 @@ def compare(real: dict[str, list[float]], made: dict[str, list[float]]) -> list[
         a, b = quantiles(real[name]), quantiles(made.get(name) or [0.0])
         for label, row, count in (("capture", a, len(real[name])), ("simulator", b, len(made.get(name, [])))):
             print(f"{name if row is a else '':26}{label:10}" + "".join(f"{x:>11.3f}" for x in row) + f"{count:>10}")
-        marks = [near(x, y) for x, y in zip(a, b, strict=True)]
+        marks = [near(x, y, unit_of(name)) for x, y in zip(a, b, strict=True)]
         print(f"{'':26}{'ratio':10}" + "".join(
             f"{f'{y / x:.2f}' if x else '-':>10}{' ' if ok else '!'}" for x, y, ok in zip(a, b, marks, strict=True)
         ))  # fmt: skip

@@ -70,7 +70,7 @@ def test_last_price_is_the_default_and_a_limit_rests(venue: Venue) -> None:
     venue.tick(1000)
     assert states(venue)[-1] == "TRIGGERED"
     (row,) = history.open_orders(venue.ex, venue.acc(), {})
-    assert (row["price"], row["stopPrice"], row["origType"]) == ("61850.00", "61900.00", "STOP")
+    assert (row["price"], row["stopPrice"], row["origType"]) == ("61850", "61900", "STOP")
     venue.street("BTCUSDT", -BUY, "61850.00", "200")
     venue.tick(1000)
     assert states(venue)[-1] == "FINISHED"
@@ -227,3 +227,25 @@ def test_one_trigger_ends_its_rival_once(venue: Venue) -> None:
     venue.mark("BTCUSDT", "61000")
     venue.tick(602_000)
     assert sorted(states(venue)) == ["EXPIRED", "FINISHED", "NEW", "NEW", "TRIGGERED", "TRIGGERING"]
+
+
+def test_close_all_goes_before_resting_exits(venue: Venue) -> None:
+    """A reduce-only take-profit over the whole position does not disarm the stop: it is displaced (er 4)."""
+    venue.place(
+        symbol="BTCUSDT",
+        side="SELL",
+        type="LIMIT",
+        timeInForce="GTC",
+        quantity="0.010",
+        price="62500.00",
+        reduceOnly="true",
+    )
+    bare = {k: v for k, v in BASE.items() if k != "quantity"} | {"side": "SELL", "closePosition": "true"}
+    stop = {"type": "STOP_MARKET", "triggerPrice": "61000.00", "workingType": "MARK_PRICE"}
+    algo_orders.place(venue.ex, venue.acc(), bare | stop)
+    venue.mark("BTCUSDT", "61000")
+    venue.tick(1000)
+    assert venue.acc().position("BTCUSDT").qty == 0
+    assert states(venue)[-1] == "FINISHED"
+    last = venue.events("ORDER_TRADE_UPDATE")[-1]["o"]
+    assert (last["p"], last["X"], last["er"]) == ("62500", "EXPIRED", "4")

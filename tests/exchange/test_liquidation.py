@@ -182,3 +182,26 @@ def test_multi_assets_stand_and_fall_together() -> None:
     assert venue.acc().wallet["USDT"] < 0 <= sum(venue.acc().wallet.values())
     assert sum(venue.ex.house.insurance.values()) > fund
     venue.ex.verify()
+
+
+def test_an_isolated_position_is_warned_of_and_pays_its_fee() -> None:
+    """One warning without a cross wallet; closed above bankruptcy, the fund takes what is left of its margin."""
+    venue = Venue({"main": 10_000})
+    venue.quote("BTCUSDT", "61799.90", "61800.00")
+    venue.mark("BTCUSDT", "61800")
+    settings.margin_type(venue.ex, venue.acc(), {"symbol": "BTCUSDT", "marginType": "ISOLATED"})
+    venue.place(**LONG)
+    aside, fund = venue.acc().position("BTCUSDT").isolated_e8, venue.ex.house.insurance["USDT"]
+    cross = venue.acc().wallet["USDT"] - aside
+    for mark in ("59010", "59000", "59010"):
+        venue.mark("BTCUSDT", mark)
+        venue.tick(1000)
+    (call,) = venue.events("MARGIN_CALL")
+    assert "cw" not in call and call["p"][0]["mt"] == "ISOLATED" and call["p"][0]["iw"] == "3090"
+    venue.quote("BTCUSDT", "58900.00", "61800.00")
+    venue.mark("BTCUSDT", "58900")
+    venue.tick(1000)
+    assert venue.acc().position("BTCUSDT").qty == 0
+    assert venue.acc().wallet["USDT"] == cross
+    assert venue.ex.house.insurance["USDT"] - fund == aside - 2900 * 10**8 - 2945 * 10**6
+    venue.ex.verify()

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 
 import pytest
-from compare_market import CAPTURE, JUDGED, QUANTILES, captured, measure, near, quantiles, simulated
+from compare_market import CAPTURE, JUDGED, QUANTILES, captured, measure, near, quantiles, simulated, unit_of
 
 from aegis.exchange.market import LEVELS_MIN, style_of
 from aegis.exchange.matching import BUY, SELL
@@ -27,13 +27,14 @@ def test_what_a_client_sees_is_near_the_capture() -> None:
     assert set(real) == set(made) and len(real) == 10
     for name in real:
         rows = zip(QUANTILES, quantiles(real[name]), quantiles(made[name]), strict=True)
-        far = [(q, a, b) for q, a, b in rows if q in JUDGED and not near(a, b)]
+        far = [(q, a, b) for q, a, b in rows if q in JUDGED and not near(a, b, unit_of(name))]
         assert not far, (name, far)
 
 
 def test_the_judge_of_nearness_can_say_no() -> None:
-    """The canary: thrice and a third are not near, twice is."""
+    """The canary: thrice and a third are not near, twice is, also below one; a clock's own step is."""
     assert not near(10, 30) and not near(10, 3) and near(10, 20) and near(10, 5) and not near(5, 0)
+    assert not near(0.01, 0.03) and near(0, 1, 1.0) and not near(0, 2, 1.0)
 
 
 def test_the_clock_decides_how_many_events_not_which() -> None:

@@ -273,3 +273,70 @@ def test_a_gtd_order_expires_without_a_reason_code(venue: Venue) -> None:
     venue.tick(602_000)
     last = venue.events("ORDER_TRADE_UPDATE")[-1]["o"]
     assert (last["x"], last["X"], last["er"]) == ("EXPIRED", "EXPIRED", "0")
+
+
+def test_open_orders_count_against_a_leverage(venue: Venue) -> None:
+    """A leverage that would not have allowed what is already ordered is refused."""
+    venue.acc().transfer("USDT", 10**7 * 10**8, venue.now)
+    placed = venue.place(
+        symbol="BTCUSDT", quantity="50.000", side="BUY", type="LIMIT", timeInForce="GTC", price="61000"
+    )
+    ask = {"symbol": "BTCUSDT", "leverage": "125"}
+    assert code(settings.leverage, venue.ex, venue.acc(), ask) == -2027
+    orders.cancel(venue.ex, venue.acc(), {"symbol": "BTCUSDT", "orderId": str(placed["orderId"])})
+    assert settings.leverage(venue.ex, venue.acc(), ask)["maxNotionalValue"] == "300000"
+
+
+def test_fill_or_kill_is_whole_also_against_an_own_order(venue: Venue) -> None:
+    """Self-trade prevention spares FOK, else half of one could remain."""
+    venue.quote("BTCUSDT", "61700.00", "62000.00", "0.005")
+    venue.place(**LIMIT, side="SELL", price="62000.00")
+    ask = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "FOK", "price": "62000.00"}
+    assert venue.refused(**ask, quantity="0.016") == -5021
+    assert venue.place(**ask, quantity="0.015", newOrderRespType="RESULT")["status"] == "FILLED"
+    venue.ex.verify()
+
+
+def test_an_amendment_that_ends_a_triggered_order_finishes_its_algo(venue: Venue) -> None:
+    """Self-trade prevention ends the amended order; the conditional order it came from is FINISHED, not forgotten."""
+    algo_orders.place(
+        venue.ex,
+        venue.acc(),
+        BTC
+        | {"algoType": "CONDITIONAL", "type": "STOP", "side": "BUY", "triggerPrice": "61900", "price": "61700.00"}
+        | {"workingType": "MARK_PRICE", "selfTradePreventionMode": "EXPIRE_TAKER"},
+    )
+    venue.mark("BTCUSDT", "61900")
+    venue.tick(1000)
+    (row,) = history.open_orders(venue.ex, venue.acc(), {})
+    venue.quote("BTCUSDT", "61600.00", "62000.00")
+    venue.place(**LIMIT, side="SELL", price="61950.00")
+    ask = {"symbol": "BTCUSDT", "orderId": str(row["orderId"]), "side": "BUY", "quantity": "0.010", "price": "61950.00"}
+    assert orders.modify(venue.ex, venue.acc(), ask)["status"] == "EXPIRED_IN_MATCH"
+    assert venue.events("ALGO_UPDATE")[-1]["o"]["X"] == "FINISHED"
+
+
+def test_a_window_turned_round_is_refused(venue: Venue) -> None:
+    """-1023 when it ends before it starts, -4165 when it is wider than seven days."""
+    ask = {"symbol": "BTCUSDT", "startTime": "1790000000000"}
+    assert code(history.all_orders, venue.ex, venue.acc(), ask | {"endTime": "1789999999999"}) == -1023
+    assert code(history.user_trades, venue.ex, venue.acc(), ask | {"endTime": "1790604800001"}) == -4165
+
+
+def test_reduce_only_never_opens_in_the_middle_of_a_sweep(venue: Venue) -> None:
+    """One large order takes a plain exit and then meets a reduce-only one: only what is still held trades (er 4)."""
+    venue.place(**BTC, side="BUY", type="MARKET")
+    venue.quote("BTCUSDT", "61799.90", "63000.00", "0.001")
+    venue.place(**LIMIT | {"quantity": "0.006"}, side="SELL", price="62000.00")
+    venue.place(**LIMIT, side="SELL", price="62100.00", reduceOnly="true")
+    venue.told.clear()
+    venue.street("BTCUSDT", BUY, "62200.00", "0.050")
+    assert venue.acc().position("BTCUSDT").qty == 0
+    seen = [(e["o"]["x"], e["o"]["X"], e["o"]["z"], e["o"]["er"]) for e in venue.events("ORDER_TRADE_UPDATE")]
+    assert seen == [
+        ("TRADE", "FILLED", "0.006", "0"),
+        ("TRADE", "PARTIALLY_FILLED", "0.004", "0"),
+        ("EXPIRED", "EXPIRED", "0.004", "4"),
+    ]
+    assert history.open_orders(venue.ex, venue.acc(), {}) == []
+    venue.ex.verify()

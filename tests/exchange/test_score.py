@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from aegis.exchange.score.case import CASES, Case, Scene
+from aegis.exchange.score.case import CASES, Case
 from aegis.exchange.score.runner import Result, Runner, Verdict
+from aegis.exchange.score.scene import Scene
 from aegis.exchange.score.score import cases
 from aegis.exchange.score.table import counts, markdown
 from aegis.exchange.score.world import VenueFault

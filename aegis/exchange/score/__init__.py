@@ -36,6 +36,7 @@ health                                                             market, accou
 reconcile                                                          clean (true | false), differences (list of text)
 position_mode hedge (true | false)
 leverage      symbol leverage
+deadman       symbol seconds                                       from now on the venue cancels when the client dies
 stop                                                               when stopped, leaving no order working
 
 order status  NEW PARTIALLY_FILLED FILLED CANCELED EXPIRED REJECTED, or PENDING / UNKNOWN while it is not known

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from aegis.exchange.score.case import BTC, NOTICE_S, Scene, case
+from aegis.exchange.score.case import case
+from aegis.exchange.score.scene import BTC, NOTICE_S, Scene
 from aegis.exchange.score.speech import Failed
 
 FAMILY = "account"
@@ -109,8 +110,8 @@ async def order_placed_by_another_hand(s: Scene) -> None:
 @case(FAMILY)
 async def fill_by_another_hand_in_an_unused_symbol(s: Scene) -> None:
     """A position appears in a symbol the client never traded: known all the same."""
-    await s.world.control("position", {"symbol": "SOLUSDT", "qty": "3"})
-    if await s.position_seen("SOLUSDT") != Decimal(3):
+    await s.world.control("position", {"symbol": "DOGEUSDT", "qty": "300"})
+    if await s.position_seen("DOGEUSDT") != Decimal(300):
         raise Failed("the venue's position is another")
     await s.agrees(NOTICE_S)
 
@@ -127,3 +128,45 @@ async def entries_while_the_account_is_in_doubt(s: Scene) -> None:
     if answer.ok:
         await s.ok("cancel_all", symbol=BTC)
         await s.agrees(NOTICE_S)
+
+
+@case(FAMILY)
+async def leverage_changed_by_another_hand(s: Scene) -> None:
+    """ACCOUNT_CONFIG_UPDATE out of the blue: the client lives on and trades."""
+    await s.world.hand.call("POST", "/fapi/v1/leverage", symbol=BTC, leverage=9)
+    price, quantity = await s.far("BUY")
+
+    async def placed() -> str:
+        return await s.place("BUY", quantity, price)
+
+    client_id = await s.until(placed, NOTICE_S, "an order goes through")
+    await s.ok("cancel", symbol=BTC, client_id=client_id)
+    await s.agrees()
+
+
+@case(FAMILY, last=True)
+async def position_mode_changed_by_another_hand(s: Scene) -> None:
+    """Someone switches to hedge mode: an order of one-way mode is told as refused (-4061), not as unknown or done."""
+    await s.world.hand.call("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    price, quantity = await s.far("BUY")
+    await s.place_refused((-4061, -4062), "BUY", quantity, price=price)
+
+
+@case(FAMILY, last=True)
+async def liquidated_out_of_the_blue(s: Scene) -> None:
+    """The venue closes the client's position by orders of its own: position, fees and insurance are in its books."""
+    price, _ = await s.far("BUY")
+    quantity = (await s.world.grid(BTC)).quantity(Decimal(300_000) / price)
+    client_id = await s.place("BUY", quantity)
+    await s.order_agrees(client_id)
+    await s.agrees()
+    wallet = (await s.world.truth()).wallets["USDT"]
+    await s.world.control("transfer", {"asset": "USDT", "amount": str(Decimal(500) - wallet)})
+
+    async def closed() -> bool:
+        held = (await s.world.truth()).position(BTC)
+        return held < quantity
+
+    await s.until(closed, NOTICE_S, "the venue liquidates")
+    await s.position_seen()
+    await s.agrees(NOTICE_S * 2)

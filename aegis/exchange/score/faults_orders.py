@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from decimal import Decimal
 
-from aegis.exchange.score.case import BTC, PLACE, SETTLE_S, Scene, case
+from aegis.exchange.score.case import case
+from aegis.exchange.score.scene import BTC, PLACE, SETTLE_S, Scene
 from aegis.exchange.score.speech import Answer, Failed
 
 FAMILY = "orders"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
-from aegis.exchange.score.case import BTC, NOTICE_S, Scene, case
+from aegis.exchange.score.case import case
+from aegis.exchange.score.scene import BTC, NOTICE_S, Scene
 from aegis.exchange.score.speech import Failed
 
 FAMILY = "streams"
@@ -87,6 +88,29 @@ async def own_fill_on_a_silent_user_stream(s: Scene) -> None:
     client_id = await s.place("BUY", await s.small())
     await s.order_agrees(client_id, limit_s=NOTICE_S)
     await s.position_seen()
+    await s.agrees(NOTICE_S)
+
+
+@case(FAMILY)
+async def resting_order_filled_in_silence(s: Scene) -> None:
+    """The user stream says nothing while another account fills the client's resting order: fill and position known."""
+    quantity = await s.small()
+    client_id, price = await s.inside(quantity)
+    await s.world.fault("mute_private")
+    await s.hit(client_id, price, quantity)
+    await s.order_agrees(client_id, limit_s=NOTICE_S)
+    await s.agrees(NOTICE_S)
+
+
+@case(FAMILY)
+async def resting_order_filled_while_reconnecting(s: Scene) -> None:
+    """The user socket is cut, and the client's order is filled before it is back: no fill is lost, none doubled."""
+    quantity = await s.small()
+    client_id, price = await s.inside(quantity * 2)
+    await s.hit(client_id, price, quantity)
+    await s.world.fault("close_streams", route="private")
+    await s.hit(client_id, price, quantity * 2)
+    await s.order_agrees(client_id, limit_s=NOTICE_S)
     await s.agrees(NOTICE_S)
 
 

@@ -1,4 +1,4 @@
-"""Another hand on the scored account: signed REST calls of the score's own.
+"""Other hands than the client's: signed REST calls of the score's own, on the scored account or another one.
 
 Problem: orders placed from a telephone and a second programme with the same key are facts of life; a client has to
 notice them. The venue's control endpoint can move books by decree, but only a real request leaves the real traces.

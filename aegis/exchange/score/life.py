@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
-from aegis.exchange.score.case import BTC, NOTICE_S, SETTLE_S, Scene, case
+from aegis.exchange.score.case import case
+from aegis.exchange.score.scene import BTC, NOTICE_S, SETTLE_S, Scene
 from aegis.exchange.score.speech import Failed, number
 
 FAMILY = "life"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
-from aegis.exchange.score.case import BTC, NOTICE_S, SETTLE_S, Scene, case
+from aegis.exchange.score.case import case
 from aegis.exchange.score.life import ETH, FAMILY, large_quantity, status_agrees
+from aegis.exchange.score.scene import BTC, NOTICE_S, SETTLE_S, Scene
 from aegis.exchange.score.speech import Failed, number
 
 
@@ -106,6 +108,46 @@ async def six_round_trips_to_the_last_digit(s: Scene) -> None:
     for _ in range(6):
         await s.place("BUY", quantity)
         await s.place("SELL", quantity)
+    await s.agrees()
+
+
+@case(FAMILY)
+async def five_part_fills_of_one_order(s: Scene) -> None:
+    """One resting order filled by five trades of another account: every fill counted once, fees to the last digit."""
+    quantity = await s.small()
+    client_id, price = await s.inside(quantity * 5, "SELL")
+    for n in range(1, 6):
+        await s.hit(client_id, price, quantity * n, "SELL")
+    await status_agrees(s, client_id, "FILLED")
+    await s.agrees()
+
+
+@case(FAMILY)
+async def own_orders_that_would_meet(s: Scene) -> None:
+    """A sell through the client's own resting bid: whatever self-trade prevention ends, both ends are known."""
+    quantity = await s.small()
+    bought, price = await s.inside(quantity)
+    sold = await s.place("SELL", quantity * 3, price)
+    await s.order_agrees(bought)
+    await s.order_agrees(sold)
+    await s.ask("cancel_all", symbol=BTC)
+    await s.agrees()
+
+
+@case(FAMILY)
+async def dead_mans_switch_is_armed(s: Scene) -> None:
+    """While an order works the venue's countdown for its symbol is armed, and refreshed before it runs out (12 s)."""
+    await s.ok("deadman", symbol=BTC, seconds=12)
+    price, quantity = await s.far("BUY")
+    client_id = await s.place("BUY", quantity, price)
+
+    async def armed() -> bool:
+        return BTC in (await s.world.truth()).countdowns
+
+    await s.until(armed, SETTLE_S, "the countdown is armed")
+    await asyncio.sleep(14)
+    await status_agrees(s, client_id, "NEW")
+    await s.ok("cancel", symbol=BTC, client_id=client_id)
     await s.agrees()
 
 

@@ -6,7 +6,8 @@ import asyncio
 from decimal import Decimal
 
 from aegis.exchange.clock import now_ms
-from aegis.exchange.score.case import BTC, NOTICE_S, Scene, case
+from aegis.exchange.score.case import case
+from aegis.exchange.score.scene import BTC, NOTICE_S, Scene
 from aegis.exchange.score.speech import Failed, Unspoken
 
 FAMILY = "errors"

@@ -20,7 +20,8 @@ from pathlib import Path
 import msgspec
 
 from aegis.exchange.clock import mono_ns
-from aegis.exchange.score.case import Case, Scene
+from aegis.exchange.score.case import Case
+from aegis.exchange.score.scene import Scene
 from aegis.exchange.score.speech import Failed, Unspoken
 from aegis.exchange.score.world import World
 

@@ -30,6 +30,8 @@ from aegis.exchange.score.hand import Hand
 
 READY_S = 20.0
 CONTROL_S = 15.0
+HAND = ("score-hand", "score-hand-secret")  # a second key of the scored account: the venue gives it the first account
+OTHER = ("score-other", "score-other-secret")  # the key of a second account, to trade against
 OPTIONS: dict[str, object] = {"symbols": 8, "wallet": 50_000, "events-per-s": 120, "weight": 6000}
 
 
@@ -43,7 +45,7 @@ class Truth(msgspec.Struct, frozen=True):
 
     orders: all of them, oldest first, as a query shows them; open: those that work; algos: client ids of waiting
     conditional orders; positions: signed, without flat ones, by symbol, in hedge mode by symbol/side; wallets: per
-    asset; fills: all of them, oldest first.
+    asset; fills: all of them, oldest first; countdowns: symbols with an armed dead man's switch.
     """
 
     orders: list[dict[str, Any]]
@@ -52,6 +54,7 @@ class Truth(msgspec.Struct, frozen=True):
     positions: dict[str, Decimal]
     wallets: dict[str, Decimal]
     fills: list[dict[str, Any]]
+    countdowns: list[str]
 
     def order(self, client_id: str) -> dict[str, Any] | None:
         """The newest order of a client id."""
@@ -92,7 +95,8 @@ class World:
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONTROL_S))
         keys = msgspec.json.decode((directory / "keys.json").read_bytes())
         self.api_key, self.secret = keys["api_key"], keys["secret"]
-        self.hand = Hand(self._http, self.rest, self.api_key, self.secret)
+        self.hand = Hand(self._http, self.rest, *HAND)
+        self.other = Hand(self._http, self.rest, *OTHER)
         self._grids: dict[str, Grid] = {}
 
     @staticmethod
@@ -105,6 +109,7 @@ class World:
         """
         _write_keys(directory)
         words = ["--port", "0", "--seed", str(seed), "--keys", str(directory / "keys.json")]
+        words += ["--account", ":".join(HAND), "--account", ":".join(OTHER)]
         for name, value in (OPTIONS | dict(options)).items():
             words += [f"--{name}", str(value)]
         with (directory / "venue.log").open("ab") as log:
@@ -190,6 +195,7 @@ class World:
             positions={s: q for s, q in held.items() if q},
             wallets={a: Decimal(w) for a, w in books["wallets"].items()},
             fills=books["fills"],
+            countdowns=list(books["countdowns"]),
         )
 
     # -- public facts
@@ -198,6 +204,12 @@ class World:
         """(best bid, best ask) now."""
         row = await self.hand.call("GET", "/fapi/v1/ticker/bookTicker", signed=False, symbol=symbol)
         return Decimal(row["bidPrice"]), Decimal(row["askPrice"])
+
+    async def ahead(self, symbol: str, side: str, price: Decimal) -> Decimal:
+        """What rests on a side at better prices than this one."""
+        book = await self.hand.call("GET", "/fapi/v1/depth", signed=False, symbol=symbol, limit=100)
+        rows = [(Decimal(p), Decimal(q)) for p, q in book["bids" if side == "BUY" else "asks"]]
+        return sum((q for p, q in rows if (p > price if side == "BUY" else p < price)), Decimal(0))
 
     async def grid(self, symbol: str) -> Grid:
         """Filters of a symbol."""
