@@ -249,10 +249,10 @@ async def conditional(c: AsyncClient, user: Listener, steps: Steps) -> None:
             side="BUY",
             type="STOP_MARKET",
             quantity="0.01",
-            stopPrice=asks[2][0],
+            stopPrice=asks[1][0],
             workingType="CONTRACT_PRICE",
         )
-        sweep = sum(float(q) for _, q in asks[:4])
+        sweep = sum(float(q) for _, q in asks[:3])
         await c.futures_create_order(symbol=SYMBOL, side="BUY", type="MARKET", quantity=f"{sweep:.3f}")
         seen = await user.event("ALGO_UPDATE", "o", aid=o["algoId"], X="FINISHED")
         came(seen["o"]["ai"], int(seen["o"]["ai"]) > 0)
@@ -276,7 +276,7 @@ async def errors(c: AsyncClient, steps: Steps) -> None:
             "insufficient margin",
             -2019,
             c.futures_create_order,
-            {**order, "quantity": "20", "price": f"{bid * 0.99:.1f}"},
+            {**order, "quantity": "60", "price": f"{bid * 0.99:.1f}"},
         ),
         (
             "post-only cross",
