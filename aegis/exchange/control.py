@@ -17,10 +17,9 @@ from aegis.errors import AegisError
 from aegis.exchange import history, order_views, truth
 from aegis.exchange.account import Account
 from aegis.exchange.engine import Exchange
-from aegis.exchange.faults import KINDS, Fault
+from aegis.exchange.faults.injector import Injector
+from aegis.exchange.faults.plan import row_of
 from aegis.exchange.symbols import E8, dec
-from aegis.exchange.wsapi import WsApi
-from aegis.units import Num
 
 
 def account_books(ex: Exchange, acc: Account) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def books(ex: Exchange) -> dict[str, Any]:
 
 
 SEEN = ("books", "accounts", "orders", "fills", "faults", "state", "verify")
-DONE = ("fault", "position", "funding", "transfer", "replay/start")
+DONE = ("fault", "fault/clear", "position", "funding", "transfer", "replay/start")
 
 
 class Control:
@@ -78,14 +77,15 @@ class Control:
     Handlers of /control/….
 
     Args:
+        injector: of the venue's faults.
         state: extra fields of /control/state, read at each request.
         start_replay: starts the capture's streaming.
     """
 
     def __init__(
-        self, ex: Exchange, api: WsApi, state: Callable[[], dict[str, Any]], start_replay: Callable[[], bool]
+        self, ex: Exchange, injector: Injector, state: Callable[[], dict[str, Any]], start_replay: Callable[[], bool]
     ) -> None:
-        self.ex, self.api, self.extra, self.start_replay = ex, api, state, start_replay
+        self.ex, self.injector, self.extra, self.start_replay = ex, injector, state, start_replay
 
     def app(self) -> web.Application:
         """The application of the control port."""
@@ -116,7 +116,7 @@ class Control:
         if name == "verify":
             return truth.verify(self.ex)
         if name == "faults":
-            return truth.faults(self.ex)
+            return self.injector.view()
         everybody = {name: account_books(self.ex, acc) for name, acc in self.ex.accounts.items()}
         return truth.accounts(everybody) if name == "accounts" else truth.rows(everybody, name, query)
 
@@ -133,60 +133,31 @@ class Control:
         }
 
     def fault(self, body: dict[str, Any]) -> dict[str, Any]:
-        """
-        Plant {"kind": error|drop_reply|delay, "path", "count", "status", "code", "msg", "delay_ms"}, or act at once:
-        close_streams ("route", "code"), close_wsapi, expire_listen_key ("silent"), mute_private, unmute_private,
-        revoke_key ("api_key"), ban ("ip", default 127.0.0.1; each time twice as long), clear.
-        """
-        kind, ex = body["kind"], self.ex
-        if kind in KINDS:
-            ex.faults.plant(Fault(**body))
-        elif kind == "close_streams":
-            for conn in list(ex.hub.conns):
-                if body.get("route", conn.route) == conn.route:
-                    conn.close(int(body.get("code", 1001)))
-        elif kind == "close_wsapi":
-            for transport in list(self.api.transports):
-                transport.abort()
-        elif kind == "expire_listen_key":
-            ex.clockwork.end_listen_key(self.account(body), expired=not body.get("silent", False))
-        elif kind in ("mute_private", "unmute_private"):
-            ex.hub.mute_private = kind == "mute_private"
-        elif kind == "revoke_key":
-            if not self.api.revoke(body["api_key"]):
-                raise ValueError(f"no key {body['api_key']!r}")
-        elif kind == "ban":
-            self.api.limits.ban(body.get("ip", "127.0.0.1"), ex.clock())
-        elif kind == "clear":
-            ex.faults.planted.clear()
-            ex.hub.mute_private = False
-        else:
-            raise ValueError(f"unknown fault {kind!r}")
-        return {"ok": True}
+        """Inject {"name", its parameters} now, or at the "at_s", "after_frames" or "after_requests" that it names."""
+        row = row_of(body)
+        if row.moment:
+            self.injector.schedule([row])
+            return {"ok": True, "waiting": row.shown()}
+        done = self.injector.inject(row)
+        return {"ok": True, "id": done.ident, "name": done.name, "live": done.live}
+
+    def fault_clear(self, body: dict[str, Any]) -> dict[str, Any]:
+        """End one injection ({"id"}), or all and what waits."""
+        return {"ok": True, "ended": self.injector.clear(int(body.get("id", 0)))}
 
     def position(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A hand trade: {"symbol", "qty" signed, "price" (default mid), "silent"}."""
-        m = self.ex.market(body["symbol"])
-        delta = Num.parse(str(body["qty"])).at(m.spec.qty_exp)
-        px = Num.parse(str(body["price"])).at(m.spec.px_exp) if body.get("price") else m.mid()
-        if not delta or px <= 0:
-            raise ValueError("qty must not be zero, price must be positive")
-        acc, side = self.account(body), body.get("side", "BOTH")
-        done = self.ex.clockwork.hand_trade(acc, m, delta, px, bool(body.get("silent", False)), side=side)
-        return history.trade_row(self.ex, done)
+        """The fault position_elsewhere; answers the trade."""
+        texts = {name: str(body[name]) for name in ("qty", "price") if body.get(name)}
+        self.injector.inject(row_of(body | texts | {"name": "position_elsewhere"}))
+        return history.trade_row(self.ex, self.account(body).executions[-1])
 
     def funding(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Settle funding now: {"rate": "0.0001", "symbol"} or each symbol's own rate."""
-        for m in [self.ex.market(body["symbol"])] if "symbol" in body else list(self.ex.markets.values()):
-            rate = Num.parse(body["rate"]).at(E8) if "rate" in body else m.rate_e8
-            self.ex.clockwork.fund(m, rate, m.mark())
-        return {"ok": True}
+        """The fault funding_now."""
+        return self.fault(body | {"name": "funding_now"})
 
     def transfer(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Deposit or withdraw: {"asset", "amount" signed, "silent"}."""
-        amount = Num.parse(body["amount"]).at(E8)
-        self.ex.clockwork.transfer(self.account(body), body["asset"], amount, bool(body.get("silent", False)))
-        return {"ok": True}
+        """The fault transfer_elsewhere."""
+        return self.fault(body | {"name": "transfer_elsewhere"})
 
     def account(self, body: dict[str, Any]) -> Account:
         """The account a request names, the first without a name."""

@@ -60,6 +60,21 @@ example:
   curl http://127.0.0.1:8089/fapi/v1/exchangeInfo
   aegis venue verify --control-port 8090
 """
+FAULTS = """\
+faults, for --faults FILE and POST /control/fault {"name": NAME, PARAMETER: VALUE}; /control/fault/clear ends all:
+"""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Ends with the catalogue of faults, which is imported only to be shown."""
+
+    def add_text(self, text: str | None) -> None:
+        """Take a section's text."""
+        if text is EXAMPLE:
+            from aegis.exchange.faults.catalogue import help_text
+
+            text = f"{EXAMPLE}\n{FAULTS}\n{help_text()}"
+        super().add_text(text)
 
 
 class Parser(argparse.ArgumentParser):
@@ -125,7 +140,7 @@ def seconds(duration_s: str) -> float:
 
 def add(p: argparse.ArgumentParser) -> None:
     """Add every option; each defaults to None, see DEFAULTS."""
-    p.formatter_class = argparse.RawDescriptionHelpFormatter
+    p.formatter_class = Help
     p.description, p.epilog = TEXT, EXAMPLE
     where = p.add_argument_group("where")
     where.add_argument("--port", type=port, help="TCP port on 127.0.0.1 for all clients; 0 (default) chooses one")
@@ -158,7 +173,10 @@ def add(p: argparse.ArgumentParser) -> None:
     market.add_argument("--speed", type=pace, help="pace of the replay: 1, a factor, or max")
     rules = p.add_argument_group("rules")
     rules.add_argument(
-        "--faults", metavar="FILE", help="JSON list of faults to plant at start, as /control/fault takes"
+        "--faults",
+        metavar="FILE",
+        help="JSON list or lines of faults (below): each with its name, parameters and, if not at once, at_s, "
+        "after_frames or after_requests",
     )
     rules.add_argument(
         "--unrouted",

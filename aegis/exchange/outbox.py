@@ -37,6 +37,7 @@ class Outbox:
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport, self.loop = transport, asyncio.get_running_loop()
         self.parts: list[bytes] = []
+        self.frozen = False
 
     def send(self, payload: bytes, opcode: int = TEXT) -> None:
         """Queue one frame; it leaves in this turn of the loop."""
@@ -47,11 +48,22 @@ class Outbox:
     def flush(self) -> None:
         """Write what is queued."""
         parts, self.parts = self.parts, []
-        if not parts or self.transport.is_closing():
+        if not parts or self.frozen or self.transport.is_closing():
             return
         self.transport.write(b"".join(parts))
         if self.transport.get_write_buffer_size() > BACKLOG_BYTES_MAX:
             self.transport.abort()
+
+    def freeze(self) -> None:
+        """Half-open, by a planted fault: nothing is sent or read, the socket stays; what was to be sent is lost."""
+        self.frozen = True
+        self.transport.pause_reading()
+
+    def thaw(self) -> None:
+        """End `freeze`."""
+        self.frozen = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def cut(self, payload: bytes, count: int) -> None:
         """Let `count` bytes of a text frame leave, then break the connection; 0 breaks it at once."""

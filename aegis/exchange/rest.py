@@ -17,7 +17,7 @@ from aiohttp import web
 from aegis.errors import VenueError
 from aegis.exchange.auth import Gate, parse_pairs
 from aegis.exchange.engine import Exchange
-from aegis.exchange.faults import Answer
+from aegis.exchange.faults.hooks import Answer, Result
 from aegis.exchange.limits import Limits, TooMany
 from aegis.exchange.route import NONE, SIGNED, Route
 from aegis.exchange.routes import rest_routes
@@ -57,17 +57,25 @@ class Rest:
             answer.headers["Retry-After"] = str(e.retry_after_s)
         return answer
 
+    def spoilt(self, ip: str, done: Answer, e: VenueError) -> Answer:
+        """A refusal in place of an answer, with the rest of what befell it."""
+        answer = self.refusal(ip, e)
+        answer.delay_ms, answer.cut = done.delay_ms, done.cut
+        return answer
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, with the planted faults it meets."""
         path, _, query = request.raw_path.partition("?")
         body = await request.read()
         ip, name = request.remote or "", f"{request.method} {path}"
-        planted = self.ex.faults.before(name)
+        planted = self.ex.faults.before(name, lambda: parse_pairs(body) | parse_pairs(query.encode()))
         if planted is not None and planted.delay_ms:
             await asyncio.sleep(planted.delay_ms / 1000)
         instead = planted.instead if planted is not None else None
         if isinstance(instead, Answer):
             answer = instead
+        elif isinstance(instead, Result):
+            answer = self.answer(ip, 200, instead.value)
         else:
             try:
                 if instead is not None:
@@ -76,6 +84,8 @@ class Rest:
             except VenueError as e:
                 answer = self.refusal(ip, e)
         answer = self.ex.faults.after(name, answer)
+        if answer.error is not None:
+            answer = self.spoilt(ip, answer, answer.error)
         if answer.delay_ms:
             await asyncio.sleep(answer.delay_ms / 1000)
         if answer.cut is not None:
@@ -115,7 +125,8 @@ class Rest:
         self.gate.permit(key, route.security == SIGNED and request.method not in ("GET", "HEAD"), ip)
         if route.orders:
             self.limits.order(key.account, route.orders, now)
-        answer = self.answer(ip, 200, route.run(self.ex, self.ex.accounts[key.account], p))
+        acc = self.ex.faults.seen(f"{request.method} {path}", self.ex.accounts[key.account])
+        answer = self.answer(ip, 200, route.run(self.ex, acc, p))
         if route.orders:
             ten_s, minute = self.limits.order_counts(key.account, now)
             answer.headers |= {"X-MBX-ORDER-COUNT-10S": str(ten_s), "X-MBX-ORDER-COUNT-1M": str(minute)}

@@ -17,7 +17,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import sdnotify
 from aiohttp import web
 
@@ -28,6 +27,8 @@ from aegis.exchange.assembly import make_exchange, tick
 from aegis.exchange.auth import Gate, Key, load_keys, load_public
 from aegis.exchange.capture import load
 from aegis.exchange.control import Control
+from aegis.exchange.faults.injector import Injector
+from aegis.exchange.faults.plan import load as load_plan
 from aegis.exchange.limits import Limits, quota_of
 from aegis.exchange.market import Flow, make_markets
 from aegis.exchange.options import complete
@@ -88,10 +89,10 @@ class Venue:
         gate, limits = Gate(keys, str(o.ws_encoding)), Limits(quota_of(o))
         self.rest, self.api = Rest(self.ex, gate, limits), WsApi(self.ex, gate, limits, float(o.lifetime_s))
         self.api.ping_s, self.api.pong_s = float(o.ping_s), float(o.pong_s)
-        self.control = Control(self.ex, self.api, self.state, self.start_replay)
+        self.injector = Injector(self.ex, self.api, int(o.seed))
+        self.control = Control(self.ex, self.injector, self.state, self.start_replay)
         if o.faults:
-            for fault in msgspec.json.decode(Path(o.faults).read_bytes(), type=list[dict[str, Any]]):
-                self.control.fault(fault)
+            self.injector.schedule(load_plan(o.faults))
 
     def _markets(self, o: argparse.Namespace, base: int) -> dict[str, Any]:
         return make_markets(listing(int(o.symbols), bool(o.bands)), base, int(o.seed))
@@ -136,6 +137,7 @@ class Venue:
         app.router.add_get("/ws-fapi/v1", self.api.serve)
         app.router.add_route("*", "/fapi/{name:.*}", self.rest.serve)
         app.router.add_route("*", "/futures/{name:.*}", self.rest.serve)
+        app.router.add_route("*", "/api/{name:.*}", self.rest.serve)
         app.router.add_get("/{name:.*}", self.hub.serve)
         return app
 
@@ -151,6 +153,7 @@ class Venue:
                 self.flow.advance(now - before)
             before = now
             tick(self.ex)
+            self.injector.tick()
             if streaming is not None and streaming.done():
                 streaming.result()
             if now - pinged > PING_NS:

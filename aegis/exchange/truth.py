@@ -7,7 +7,6 @@ so that a broken book is not hidden behind a whole one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from aegis.errors import AegisError
@@ -33,11 +32,6 @@ def rows(books: Books, table: str, query: dict[str, str]) -> list[dict[str, Any]
         for row in one[table]
         if query.get("account", name) == name and query.get("symbol", row["symbol"]) == row["symbol"]
     ]
-
-
-def faults(ex: Exchange) -> dict[str, Any]:
-    """Failures that are planted and have not happened yet, and standing ones."""
-    return {"planted": [asdict(f) for f in ex.faults.planted], "mute_private": ex.hub.mute_private}
 
 
 def _checked(check: str, subject: str, run: Callable[[], object]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ method answers the same as its REST twin, because both run the same handler; a d
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,7 +19,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from aegis.errors import VenueError
 from aegis.exchange.auth import Gate, Key
 from aegis.exchange.engine import Exchange
-from aegis.exchange.faults import Answer
+from aegis.exchange.faults.hooks import Answer, Result
 from aegis.exchange.limits import HANDSHAKE_WEIGHT, Limits, TooMany, Window
 from aegis.exchange.outbox import PING, PONG, Outbox
 from aegis.exchange.rest import JSON
@@ -57,6 +59,13 @@ def text_of(value: Any) -> str:
     return str(value) if type(value) is int else ENCODE(value).decode()
 
 
+def params_of(asked: Asked | VenueError | Result) -> dict[str, str]:
+    """Parameters of a request as texts; none of what is no request."""
+    if not isinstance(asked, Asked) or not asked.params:
+        return {}
+    return {k: text_of(v) for k, v in asked.params.items()}
+
+
 def echo(ident: msgspec.Raw) -> bytes:
     """An id as the client wrote it; -1135 for what is no integer, text or null."""
     raw = bytes(ident)
@@ -85,12 +94,13 @@ def decode(text: str) -> tuple[bytes, Asked | VenueError]:
 
 
 class Session:
-    """One connection: where its answers go and the key it is logged on with, if any."""
+    """One connection: where its answers go, the key it is logged on with, if any, and how it is closed with a code."""
 
     def __init__(self, out: Outbox, ip: str, with_limits: bool, now: int) -> None:
         self.out, self.ip, self.with_limits, self.connected_ms = out, ip, with_limits, now
         self.key: Key | None = None
         self.since_ms = 0
+        self.close: Callable[[int], object] = lambda _code: None
         self.control = Window(1000)
         self.pong_at = out.loop.time()
 
@@ -143,9 +153,9 @@ class WsApi:
             return ws
         with_limits = request.query.get("returnRateLimits", "true") != "false"
         session = Session(Outbox(transport), ip, with_limits, self.ex.clock())
+        session.close = partial(self.end, ws, session)
         self.sessions.add(session)
-        loop = session.out.loop
-        ending = loop.call_later(self.lifetime_s, self.end, ws, session, 1001)
+        ending = session.out.loop.call_later(self.lifetime_s, session.close, 1001)
         pinging = asyncio.create_task(self.ping(ws, session))
         try:
             async for msg in ws:
@@ -190,7 +200,7 @@ class WsApi:
         """Answer one request, with the planted faults it meets."""
         ident, asked = decode(text)
         name = f"WS {asked.method}" if isinstance(asked, Asked) else "WS"
-        planted = self.ex.faults.before(name)
+        planted = self.ex.faults.before(name, lambda: params_of(asked))
         if planted is None:
             self.finish(session, name, ident, asked)
             return
@@ -200,10 +210,12 @@ class WsApi:
         else:
             self.finish(session, name, ident, instead)
 
-    def finish(self, session: Session, name: str, ident: bytes, asked: Asked | VenueError | Answer) -> None:
+    def finish(self, session: Session, name: str, ident: bytes, asked: Asked | VenueError | Answer | Result) -> None:
         """Run what is to be run and send what came of it."""
         answer = asked if isinstance(asked, Answer) else self.run(session, ident, asked)
         answer = self.ex.faults.after(name, answer)
+        if answer.error is not None:
+            answer.body = self.run(session, ident, answer.error).body
         if answer.delay_ms:
             session.out.loop.call_later(answer.delay_ms / 1000, self.send, session, answer)
         else:
@@ -217,15 +229,17 @@ class WsApi:
         else:
             session.out.cut(answer.body, answer.cut)
 
-    def run(self, session: Session, ident: bytes, asked: Asked | VenueError) -> Answer:
-        """The answer to a request, or to what was none."""
+    def run(self, session: Session, ident: bytes, asked: Asked | VenueError | Result) -> Answer:
+        """The answer to a request, to what was none, or to one whose result a fault gives."""
         now, status, route, account = self.ex.clock(), 200, None, ""
         p: dict[str, str] = {}
         try:
             if isinstance(asked, VenueError):
                 raise asked
-            p = {k: text_of(v) for k, v in asked.params.items()} if asked.params else {}
-            if asked.method.startswith("session."):
+            p = params_of(asked)
+            if isinstance(asked, Result):
+                result = asked.value
+            elif asked.method.startswith("session."):
                 result = self.session(session, asked.method, p, now)
             else:
                 route = self.route(session, asked.method, p, now)
@@ -285,7 +299,8 @@ class WsApi:
         self.gate.permit(key, trade, session.ip)
         if route.orders:
             self.limits.order(key.account, route.orders, now)
-        return route.run(self.ex, self.ex.accounts[key.account], p), key.account
+        acc = self.ex.faults.seen(f"WS {method}", self.ex.accounts[key.account])
+        return route.run(self.ex, acc, p), key.account
 
     def session(self, session: Session, method: str, p: dict[str, str], now: int) -> dict[str, Any]:
         """session.logon / .status / .logout."""

@@ -59,7 +59,7 @@ class Client:
 
     async def operate(self, what: str, **body: object) -> object:
         """The answer of the control endpoint: a POST of `body`, a GET without one."""
-        method = "POST" if body or what == "replay/start" else "GET"
+        method = "POST" if body or what in ("replay/start", "fault/clear") else "GET"
         async with self.http.request(method, f"{self.control}/control/{what}", json=body or None) as r:
             assert r.status == 200, await r.text()
             return json.loads(await r.text())

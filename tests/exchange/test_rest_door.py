@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ import pytest
 from exchange_client import DEADLINE_S, Client, hold_interval, on_a_loop, running
 
 from aegis.exchange.auth import Key
-from aegis.exchange.faults import Answer, Before, Fault, Faults
+from aegis.exchange.faults.hooks import Answer, Before, Faults, Params
 from aegis.exchange.limits import Quota
 
 SYMBOL = "BTCUSDT"
@@ -239,7 +240,7 @@ class Whole(Faults):
         super().__init__()
         self.instead, self.cut_at, self.names = instead, cut, []  # type: ignore[var-annotated]
 
-    def before(self, name: str) -> Before | None:
+    def before(self, name: str, _params: Callable[[], Params]) -> Before | None:
         """Answer in place of the venue."""
         self.names.append(name)
         return Before(0, self.instead) if self.instead else None
@@ -282,21 +283,21 @@ async def test_a_fault_may_cut_the_answer_at_any_byte(tmp_path: Path, count: int
 
 @on_a_loop
 async def test_planted_kinds(tmp_path: Path) -> None:
-    """error refuses before anything happens, drop_reply acts and is silent, delay acts late; each once."""
+    """error refuses before anything happens, answer_lost acts and is silent, request_delay acts late; each once."""
     async with running(tmp_path) as client:
         price = await low_price(client)
-        plant = client.venue.ex.faults.plant
-        plant(Fault("error", "POST /fapi/v1/order"))
+        plant, path = client.operate, "POST /fapi/v1/order"
+        await plant("fault", name="error", path=path, code=-1008, status=503)
         head, body = await raw(client, "POST", "/fapi/v1/order", signed(order(price, "e")))
         assert (head.split()[1], json.loads(body)["code"]) == (b"503", -1008)
-        plant(Fault("drop_reply", "POST /fapi/v1/order"))
+        await plant("fault", name="answer_lost", path=path)
         assert await raw(client, "POST", "/fapi/v1/order", signed(order(price, "d"))) == (b"", b"")
-        plant(Fault("delay", "POST /fapi/v1/order", delay_ms=20))
+        await plant("fault", name="request_delay", path=path, ms=20)
         before = time.monotonic()
         _, body = await raw(client, "POST", "/fapi/v1/order", signed(order(price, "l")))
         assert time.monotonic() - before >= 0.02
         assert json.loads(body)["clientOrderId"] == "l"
         assert await open_ids(client) == {"d", "l"}
-        assert not client.venue.ex.faults.planted
-        with pytest.raises(ValueError, match="kind"):
-            plant(Fault("nonsense"))
+        assert not any(i.live for i in client.venue.injector.injected.values())
+        with pytest.raises(AssertionError, match="no fault"):
+            await plant("fault", name="nonsense")

@@ -170,10 +170,10 @@ def test_planted_faults(tmp_path: Path) -> None:
     async def main() -> None:
         order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.002"}
         async with running(tmp_path, events_per_s=0) as client:
-            await client.operate("fault", kind="error", path="POST /fapi/v1/order", status=503, code=-1008)
+            await client.operate("fault", name="error", path="POST /fapi/v1/order", status=503, code=-1008)
             assert (await client.call("POST", "/fapi/v1/order", **order))[0] == 503
             assert client.venue.ex.account.executions == []
-            await client.operate("fault", kind="drop_reply", path="POST /fapi/v1/order")
+            await client.operate("fault", name="answer_lost", path="POST /fapi/v1/order")
             with pytest.raises(aiohttp.ClientError):
                 await client.call("POST", "/fapi/v1/order", **order)
             assert len(client.venue.ex.account.executions) >= 1

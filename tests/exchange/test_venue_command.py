@@ -176,11 +176,15 @@ def test_tls_on_the_one_port(tmp_path: Path) -> None:
 
 def test_faults_of_a_file_are_planted_at_start(tmp_path: Path) -> None:
     """What the file holds stands in GET /control/faults."""
-    rows = [{"kind": "error", "path": "POST /fapi/v1/order", "status": 503}, {"kind": "mute_private"}]
+    rows = [
+        {"name": "error", "path": "POST /fapi/v1/order", "code": -1008, "after_requests": 9},
+        {"name": "user_silent"},
+    ]
     (tmp_path / "faults.json").write_text(json.dumps(rows))
     with started(tmp_path, "--symbols", "1", "--faults", str(tmp_path / "faults.json")) as ready:
         seen = ask(f"http://127.0.0.1:{ready['control_port']}/control/faults")
-        assert (seen["mute_private"], seen["planted"][0]["path"]) == (True, "POST /fapi/v1/order")
+        assert [(i["name"], i["live"]) for i in seen["injected"]] == [("user_silent", True)]
+        assert seen["waiting"] == rows[:1]
 
 
 def test_tables_of_the_control_port(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from exchange_client import DEADLINE_S, Client, hold_interval, on_a_loop, receive, running, until
 
-from aegis.exchange.faults import Answer, Fault, Faults
+from aegis.exchange.faults.hooks import Answer, Faults
 from aegis.exchange.limits import Quota
 from aegis.exchange.outbox import frame
 
@@ -279,15 +279,15 @@ async def test_a_fault_may_cut_an_answer(tmp_path: Path, count: int) -> None:
 async def test_a_delayed_answer_holds_up_no_other(tmp_path: Path) -> None:
     """The next request overtakes it; a planted error and a dropped reply work here as on REST."""
     async with running(tmp_path) as client, connected(client) as ws:
-        plant = client.venue.ex.faults.plant
-        plant(Fault("delay", "WS ping", delay_ms=50))
+        plant = client.operate
+        await plant("fault", name="request_delay", path="WS ping", ms=50)
         await ws.send_str('{"id":1,"method":"ping"}')
         assert (await ask(ws, {"id": 2, "method": "time"}))["id"] == 2
         assert json.loads(await receive(ws))["id"] == 1
-        plant(Fault("error", "WS time"))
+        await plant("fault", name="error", path="WS time", code=-1008, status=503)
         answer = await ask(ws, {"id": 3, "method": "time"})
         assert (answer["id"], answer["status"], answer["error"]["code"]) == (3, 503, -1008)
-        plant(Fault("drop_reply", "WS time"))
+        await plant("fault", name="answer_lost", path="WS time")
         await ws.send_str('{"id":4,"method":"time"}')
         msg = await asyncio.wait_for(ws.receive(), DEADLINE_S)
         assert msg.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR)
