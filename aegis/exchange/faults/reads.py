@@ -6,6 +6,7 @@ import copy
 
 from aegis.exchange import public
 from aegis.exchange.account import Account
+from aegis.exchange.order_file import Working
 from aegis.exchange.faults.hooks import Before, Params, Result
 from aegis.exchange.faults.injection import Injection
 
@@ -31,7 +32,8 @@ def query_unseen(f: Injection, *, ms: int = 1000, for_ms: int = 0) -> None:
         view.by_client = {k: o for k, o in acc.by_client.items() if o.time_ms <= newest}
         view.open = copy.copy(acc.open)
         for symbol, rows in acc.open.items():
-            view.open[symbol] = {k: o for k, o in rows.items() if o.time_ms <= newest}
+            view.open[symbol] = Working()
+            view.open[symbol].update({k: o for k, o in rows.items() if o.time_ms <= newest})
         return view
 
     f.seen(behind)
