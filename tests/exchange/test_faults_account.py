@@ -31,7 +31,6 @@ from faults_client import (
 
 from aegis.exchange.faults.catalogue import CATALOGUE, help_text
 
-
 OTHER = "ethusdt@bookTicker"  # of a symbol that this venue does not list
 
 

@@ -6,9 +6,9 @@ import copy
 
 from aegis.exchange import public
 from aegis.exchange.account import Account
-from aegis.exchange.order_file import Working
 from aegis.exchange.faults.hooks import Before, Params, Result
 from aegis.exchange.faults.injection import Injection
+from aegis.exchange.order_file import Working
 
 QUERIES = ("GET /fapi/v1/order", "GET /fapi/v1/openOrder", "GET /fapi/v1/openOrders", "GET /fapi/v1/allOrders")
 READS = ("WS order.status", "WS account.", "WS v2/account.")
