@@ -7,7 +7,7 @@ CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup run test c-test fuzz drill prove-venue clients lint clean
+.PHONY: help setup run test c-test fuzz drill prove-venue bench-venue clients lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -37,13 +37,19 @@ c-test: setup ## the C tests alone, under their sanitizers
 fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=5000000
 	$(MAKE) -C tests/c fuzz RUNS=5000000
 
+bench-venue: setup ## the venue against bare loops on the same sockets: frames, orders, many symbols
+	$(PY) tests/bench/bench_venue.py
+	$(PY) tests/exchange/compare_market.py
+
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
 	$(PY) tests/drill.py --seeds $(SEEDS)
 
 prove-venue: setup ## random clients against the venue's books; ACTIONS=1000000
 	AEGIS_ACTIONS=$(ACTIONS) $(PY) -m pytest tests/property/test_venue_books.py -s -o timeout=3600
+
 clients: setup ## clients nobody here wrote, each in its own environment, against the venue
 	$(PY) tests/clients/signers/run.py
+	$(PY) tests/clients/run.py
 
 lint: setup ## style, types and import law
 	$(PY) -m ruff check aegis tests

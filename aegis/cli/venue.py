@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from aegis.cli import score
 from aegis.cli.settings import Commands, command, settings, show
 from aegis.errors import ConfigError, Unreachable
 from aegis.exchange import options
@@ -41,7 +42,8 @@ def add(commands: Commands) -> None:
     """Add the family."""
     p = command(commands, "venue", "the simulated exchange alone, on loopback", run)
     options.add(p)
-    more = p.add_subparsers(dest="venue_command", metavar="command", title="commands of a running venue")
+    more = p.add_subparsers(dest="venue_command", metavar="command", title="further commands")
+    score.add(more)
     v = more.add_parser("verify", help="check the invariants of a running venue", description=__doc__)
     where = v.add_mutually_exclusive_group(required=True)
     where.add_argument("--control-port", type=options.port, dest="ask_port", metavar="PORT", help="its control port")

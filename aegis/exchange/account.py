@@ -169,6 +169,10 @@ class Account:
         maker_ppm, taker_ppm: fee rates in millionths of notional.
         next_id: a start for transaction ids that grows over restarts.
         number: who it is in the book; 0 is the street, everybody who is not a user.
+        opened_ms: when the starting wallets were paid in; never 0, which clients read as "not a wallet yet".
+
+    Attributes:
+        changed_ms: last change of each wallet.
     """
 
     def __init__(
@@ -180,8 +184,10 @@ class Account:
         *,
         name: str = "main",
         number: int = 1,
+        opened_ms: int = 1,
     ) -> None:
         self.name, self.number = name, number
+        self.changed_ms: dict[str, int] = dict.fromkeys(initial, opened_ms)
         self.initial = dict(initial)
         self.wallet: dict[str, int] = dict(initial)
         self.flows: dict[str, dict[str, int]] = {asset: dict.fromkeys(FLOWS, 0) for asset in initial}
@@ -194,10 +200,11 @@ class Account:
         self.next_tran = next_id
         self.orders: dict[tuple[str, int], Order] = {}
         self.by_client: dict[tuple[str, str], Order] = {}
+        self.orders_of: dict[str, list[Order]] = defaultdict(list)  # per symbol by rising id
         self.open: dict[str, dict[int, Order]] = defaultdict(dict)
         self.deadlines: dict[str, tuple[int, int]] = {}
         self.listen_key, self.listen_until_ns = "", 0
-        self.margin_called = False
+        self.margin_called: set[str] = set()  # assets, and isolated positions, the owner was warned of
 
     # positions --------------------------------------------------------------
     def position(self, symbol: str, side: str = BOTH) -> Position:
@@ -226,11 +233,13 @@ class Account:
         if asset not in self.wallet:
             self.initial[asset] = self.wallet[asset] = 0
             self.flows[asset] = dict.fromkeys(FLOWS, 0)
+            self.changed_ms[asset] = self.changed_ms.get(asset, 1)
         self.flows[asset][name] += amount_e8
         self.wallet[asset] += -amount_e8 if name == "fees" else amount_e8
 
     def row(self, symbol: str, kind: str, amount_e8: int, asset: str, now_ms: int, trade_id: str = "") -> None:
         """Add a row to the cash-flow list."""
+        self.changed_ms[asset] = now_ms
         self.income.append(Income(symbol, kind, amount_e8, asset, trade_id, now_ms, self.next_tran, trade_id))
         self.next_tran += 1
 
@@ -243,10 +252,10 @@ class Account:
         """
         asset = spec.quote
         pos = self.position(spec.name, t.position_side)
-        before = abs(pos.qty)
+        before = pos.qty
         realised = pos.move(spec, t.side, t.px, t.qty)
         pos.update_ms = t.now_ms
-        self._set_aside(spec, pos, before)
+        self._set_aside(spec, pos, before, t.px)
         fee, fee_asset = self._fee(spec, t)
         if fee_asset == asset and pos.qty * t.side > 0:
             pos.fees_e8 += share(fee, min(t.qty, abs(pos.qty)), t.qty)
@@ -285,17 +294,20 @@ class Account:
                 return in_bnb, "BNB"
         return fee, spec.quote
 
-    def _set_aside(self, spec: Spec, pos: Position, before: int) -> None:
-        """Isolated margin follows the size: in by the entry's share of leverage, out in proportion."""
+    def _set_aside(self, spec: Spec, pos: Position, before: int, px: int) -> None:
+        """
+        Isolated margin follows the size: a fill that adds brings its own share of leverage, one that takes away frees
+        in proportion; a turn to the other side frees all and sets aside for what is then held.
+        """
         if spec.name not in self.settings.isolated:
             return
-        after = abs(pos.qty)
-        if after == 0:
-            pos.isolated_e8 = 0
-        elif after < before:
-            pos.isolated_e8 -= share(pos.isolated_e8, before - after, before)
-        elif after > before:
-            pos.isolated_e8 += share(pos.cost_e8, after - before, after) // self.leverage(spec.name)
+        leverage, grown = self.leverage(spec.name), abs(pos.qty) - abs(before)
+        if pos.qty * before <= 0:
+            pos.isolated_e8 = pos.cost_e8 // leverage
+        elif grown > 0:
+            pos.isolated_e8 += spec.notional_e8(px, grown) // leverage
+        else:
+            pos.isolated_e8 -= share(pos.isolated_e8, -grown, abs(before))
 
     def pay_funding(self, spec: Spec, pos: Position, mark_e8: int, rate_e8: int, now_ms: int) -> int:
         """Settle funding for one position: longs pay a positive rate. Returns the amount in 1e-8, 0 when flat."""

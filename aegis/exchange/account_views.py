@@ -67,9 +67,8 @@ def account(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     }
     if acc.settings.multi_assets:
         totals["availableBalance"] = dec(margin.available_e8(ex, acc, "USDT"), E8)
-    stamp = max((pos.update_ms for pos in acc.positions.values()), default=0)
     assets = [
-        {"asset": a} | {key: dec(value, E8) for key, value in row.items()} | {"updateTime": stamp}
+        {"asset": a} | {key: dec(value, E8) for key, value in row.items()} | {"updateTime": acc.changed_ms[a]}
         for a, row in amounts.items()
     ]
     return totals | {"assets": assets, "positions": [_position_v3(row) for row in position_risk(ex, acc, {})]}
@@ -136,7 +135,7 @@ def balance(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
         out.append(
             {"accountAlias": alias(acc), "asset": asset, "balance": dec(row["walletBalance"], E8)}
             | {key: dec(row[key], E8) for key in shown}
-            | {"marginAvailable": True, "updateTime": ex.clock()}
+            | {"marginAvailable": True, "updateTime": acc.changed_ms[asset]}
         )
     return out
 

@@ -15,8 +15,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from aegis.errors import VenueError
-from aegis.exchange import filters, orders
-from aegis.exchange.account import BOTH, Account
+from aegis.exchange import filters, margin, orders
+from aegis.exchange.account import BOTH, LONG, Account
 from aegis.exchange.algo_views import algo_update
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import Market
@@ -130,10 +130,12 @@ class Algo:
         for desk in list(self.desks.values()):
             for symbol, rows in list(desk.open.items()):
                 m = self.ex.markets[symbol]
-                for a in list(rows.values()):
+                for a in [a for a in rows.values() if a.is_open]:
+                    if not a.is_open:  # the one before it closed the position this one waited for
+                        continue
                     if a.gtd_ms and a.gtd_ms <= now:
                         self.end(a, "EXPIRED")
-                    elif a.is_open and self._watch(m, a):
+                    elif self._watch(m, a):
                         self.trigger(m, a)
 
     def _watch(self, m: Market, a: AlgoOrder) -> bool:
@@ -162,13 +164,15 @@ class Algo:
         try:
             o = self._become(acc, m, a)
             orders.admit(ex, acc, m, o)
-            a.order_id = o.id
-            self._state(a, "TRIGGERED")
-            ex.submit(o)
         except VenueError as e:
-            a.order_id = 0
             self._state(a, "REJECTED", e.msg)
             return
+        a.order_id = o.id
+        self._state(a, "TRIGGERED")
+        try:
+            ex.submit(o)
+        except VenueError:  # post-only that would take, fill-or-kill that cannot: an order all the same by now
+            ex.stillborn(o, 8)
         if not o.is_open:
             self.finish_ended(acc, a.symbol)
 
@@ -204,13 +208,13 @@ class Algo:
         )
 
     def followed(self, m: Market, accounts: list[Account]) -> None:
-        """After a change: finish algos whose order ended, expire close-all orders whose position is gone."""
+        """After a change: finish algos whose order ended, expire those whose position is gone and not on its way."""
         for acc in accounts:
             desk = self.desks.get(acc.number)
             if desk is None:
                 continue
             for a in list(desk.open[m.spec.name].values()):
-                if a.close_position and not acc.position(a.symbol, a.position_side).qty:
+                if (a.close_position or a.tif == "GTE_GTC") and not expected(acc, a):
                     self.end(a, "EXPIRED")
             self.finish_ended(acc, m.spec.name)
 
@@ -233,6 +237,13 @@ def due(kind: str, side: int, at_e8: int, trigger_e8: int) -> bool:
     return at_e8 >= trigger_e8 if rising else at_e8 <= trigger_e8
 
 
+def expected(acc: Account, a: AlgoOrder) -> bool:
+    """Is there a position for it, or an order that may open one?"""
+    if acc.position(a.symbol, a.position_side).qty:
+        return True
+    return any(o.position_side == a.position_side and not margin.closes(o) for o in acc.open[a.symbol].values())
+
+
 def far_apart(m: Market) -> bool:
     """Do mark and last price differ by more than the symbol's trigger protection?"""
     last = m.spec.px_e8(m.last_px or m.mid())
@@ -244,7 +255,7 @@ def check(ex: Exchange, acc: Account, m: Market, a: AlgoOrder) -> None:
     What is refused at once: filters on its own numbers, a trigger already reached.
 
     Raises:
-        VenueError: filters' codes, -2021, -2026, -4045, -4116.
+        VenueError: filters' codes, -2021, -2022, -4045, -4116, -4130.
     """
     spec = m.spec
     if not a.close_position:
@@ -264,6 +275,9 @@ def check(ex: Exchange, acc: Account, m: Market, a: AlgoOrder) -> None:
             raise VenueError(-2021, "Order would immediately trigger.")
     elif due(a.kind, a.side, at, spec.px_e8(a.trigger_px)):
         raise VenueError(-2021, "Order would immediately trigger.")
+    opens = a.position_side != BOTH and (a.side == BUY) == (a.position_side == LONG)
+    if a.close_position and opens:
+        raise VenueError(-2022, "ReduceOnly Order is rejected.")
     if a.close_position:
         _one_close_all(ex, acc, a)
 

@@ -12,7 +12,7 @@ from aegis.exchange.algo_views import placed_row, query_row
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import Market
 from aegis.exchange.matching import BUY, SELL
-from aegis.exchange.orders import CONDITIONAL, MATCHES, STPS, good_till, position_side
+from aegis.exchange.orders import CONDITIONAL, MATCHES, STPS, good_till, no_match, position_side
 from aegis.exchange.params import Params, choice, client_id, flag, integer, need, unneeded
 
 ALGO_TIFS = ("GTC", "IOC", "FOK", "GTX", "GTD", "GTE_GTC")
@@ -45,7 +45,8 @@ def _prices(m: Market, p: Params, kind: str) -> dict[str, Any]:
         else:
             raise VenueError(-5037, "Invalid price match")
     else:
-        unneeded(p, "price", "priceMatch")
+        unneeded(p, "price")
+        no_match(p)
     return out
 
 
@@ -138,7 +139,7 @@ def open_algos(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
         _row(ex, acc, a)
         for symbol, rows in desk.open.items()
         for a in rows.values()
-        if p.get("symbol", symbol) == symbol and (not wanted or str(a.id) == wanted)
+        if (p.get("symbol") or symbol) == symbol and (not wanted or str(a.id) == wanted)
     ]
 
 

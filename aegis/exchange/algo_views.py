@@ -70,17 +70,19 @@ def placed_row(spec: Spec, a: AlgoOrder) -> dict[str, Any]:
 
 
 def query_row(spec: Spec, a: AlgoOrder, became: Order | None) -> dict[str, Any]:
-    """A row of a query: the placement's fields, and the order it became."""
+    """A row of a query: the placement's fields and the order it became; its type and quantity only once it traded."""
     filled, cost = (became.filled, became.cost) if became else (0, 0)
-    return placed_row(spec, a) | {
-        "actualOrderId": str(a.order_id) if a.order_id else "",
-        "actualPrice": average(spec, filled, cost) if filled else dec(0, 5),
-        "actualQty": spec.qty(filled),
-        "actualType": became.kind if became else "",
-        "tpTriggerPrice": dec(0, spec.px_exp),
-        "tpPrice": dec(0, spec.px_exp),
-        "slTriggerPrice": dec(0, spec.px_exp),
-        "slPrice": dec(0, spec.px_exp),
-        "tpOrderType": "",
-        "failReason": a.reason,
-    }
+    out: dict[str, Any] = {}
+    for key, value in placed_row(spec, a).items():
+        if key in ("activatePrice", "callbackRate") and not value:
+            continue
+        out[key] = value
+        if key == "algoStatus":
+            out["actualOrderId"] = str(a.order_id) if a.order_id else ""
+            out["actualPrice"] = average(spec, filled, cost) if filled else dec(0, 5)
+            if became is not None and filled:
+                out |= {"actualType": became.kind, "actualQty": spec.qty(filled)}
+        elif key == "icebergQuantity":
+            nothing = dict.fromkeys(("tpTriggerPrice", "tpPrice", "slTriggerPrice", "slPrice"), dec(0, spec.px_exp))
+            out |= nothing | {"tpOrderType": ""}
+    return out

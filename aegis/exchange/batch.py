@@ -17,15 +17,15 @@ PLACE_MAX, CANCEL_MAX = 5, 10
 
 
 def rows_of(p: Params, name: str, most: int) -> list[Any]:
-    """The JSON list of a parameter; -1130 not a list, -4082 empty or too long."""
+    """The JSON list of a parameter; -1130 not a list (nor JSON, nor of sane depth), -4082 empty or too long."""
     try:
         rows = msgspec.json.decode(need(p, name))
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as e:
         raise VenueError(-1130, f"Data sent for parameter '{name}' is not valid.") from e
     if not isinstance(rows, list):
         raise VenueError(-1130, f"Data sent for parameter '{name}' is not valid.")
     if not rows or len(rows) > most:
-        raise VenueError(-4082, "Invalid number of batch orders.")
+        raise VenueError(-4082, "Invalid number of batch place orders.")
     return rows
 
 

@@ -32,7 +32,7 @@ class Clockwork:
                 self.end_listen_key(acc, expired=True)
             for rows in acc.open.values():
                 for o in [o for o in rows.values() if o.gtd_ms and o.gtd_ms <= now]:
-                    self.ex.finish(o, "EXPIRED", 6)
+                    self.ex.finish(o, "EXPIRED")
 
     def _deadlines(self, acc: Account, mono: int) -> None:
         for symbol in [s for s, (at, _) in acc.deadlines.items() if at <= mono]:

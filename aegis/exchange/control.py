@@ -42,7 +42,7 @@ def account_books(ex: Exchange, acc: Account) -> dict[str, Any]:
         "positions": held,
         "open_orders": history.open_orders(ex, acc, {}),
         "open_algos": [a.client_id for rows in ex.algo.desks[acc.number].open.values() for a in rows.values()],
-        "orders": [order_views.view(ex, o, money=True) for o in acc.orders.values()],
+        "orders": [order_views.view(ex, o) for o in acc.orders.values()],
         "fills": [history.trade_row(ex, t) | {"clientOrderId": t.client_id} for t in acc.executions],
         "income": [
             {

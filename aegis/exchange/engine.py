@@ -91,6 +91,8 @@ class Exchange:
         self.algo: Algo
         self.liquidation: Liquidation
         self.on_change: Callable[[Market, list[Account]], None] = lambda _m, _accounts: None
+        for m in markets.values():
+            m.book.room = self.room  # type: ignore[attr-defined]
         hub.key_known = self.listen_keys.__contains__
 
     def add(self, account: Account) -> None:
@@ -175,10 +177,28 @@ class Exchange:
             acc.open[o.symbol][o.id] = o
         self.settle(m, out, o)
 
+    def room(self, o: Order, fills: list[Fill]) -> int:
+        """How much of a reduce-only order may still trade, after fills that are not booked yet."""
+        held = self.by_number[o.owner].position(o.symbol, o.position_side).qty
+        for f in fills:
+            for x, side in ((f.maker, -f.side), (f.taker, f.side)):
+                if x is not None and (x.owner, x.position_side) == (o.owner, o.position_side):
+                    held += side * f.qty
+        return max(-held * o.side, 0)
+
+    def stillborn(self, o: Order, reason: int) -> None:
+        """Tell of an order the book refused when nobody waits for a refusal: it ends as it begins."""
+        o.time_ms = o.update_ms = self.clock()
+        self.file(self.by_number[o.owner], o)
+        self.report(o, "NEW")
+        o.end("EXPIRED", reason)
+        self.report(o, "EXPIRED")
+
     @staticmethod
     def file(acc: Account, o: Order) -> None:
         """Let queries find an order."""
         acc.orders[o.symbol, o.id] = acc.by_client[o.symbol, o.client_id] = o
+        acc.orders_of[o.symbol].append(o)
 
     def agent(self, m: Market, o: Order, bound: int = 0) -> None:
         """Run a background order through the book."""
@@ -246,7 +266,7 @@ class Exchange:
             self.tell(self.by_number[o.owner], events.trade_lite(m.spec, o, ex, now))
         if new is not None:
             self.report(new, "NEW", progress=("NEW", 0, 0))
-        for o in out.stopped:
+        for o in [o for o in out.stopped if o.reason == 1]:
             self.finish(o, o.status, o.reason, booked=True)
         concerned = list(dict.fromkeys(self.by_number[o.owner] for o, _, _ in done))
         for acc in concerned:
@@ -255,6 +275,8 @@ class Exchange:
             self.tell_account(acc, "ORDER", [(m, side) for side in sides], dict.fromkeys(assets, 0))
         for o, ex, state in done:
             self.report(o, how, ex=ex, progress=state)
+        for o in [o for o in out.stopped if o.reason != 1]:
+            self.finish(o, o.status, o.reason, booked=True)
         if new is not None and not new.is_open:
             self.by_number[new.owner].open[new.symbol].pop(new.id, None)
             if new.status != "FILLED":
@@ -323,3 +345,4 @@ class Exchange:
             acc.open[o.symbol].pop(o.id, None)
             if o.status != "FILLED":
                 self.report(o, "EXPIRED")
+                self.on_change(m, [acc])

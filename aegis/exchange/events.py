@@ -139,8 +139,8 @@ def account_config(now_ms: int, symbol: str = "", leverage: int = 0, multi_asset
     return f'{{"e":"ACCOUNT_CONFIG_UPDATE","E":{now_ms},"T":{now_ms},{body}}}'
 
 
-def margin_call(account: Account, rows: list[tuple[Market, str, int]], cross_e8: int, now_ms: int) -> str:
-    """MARGIN_CALL; rows of (market, position side, maintenance margin in 1e-8)."""
+def margin_call(account: Account, rows: list[tuple[Market, str, int]], cross_e8: int | None, now_ms: int) -> str:
+    """MARGIN_CALL; rows of (market, position side, maintenance margin in 1e-8); no cross wallet for an isolated one."""
     shown = []
     for m, side, need in rows:
         spec, pos = m.spec, account.position(m.spec.name, side)
@@ -150,7 +150,8 @@ def margin_call(account: Account, rows: list[tuple[Market, str, int]], cross_e8:
             f'"iw":"{trim(pos.isolated_e8, E8)}","mp":"{dec(m.mark(), E8)}",'
             f'"up":"{dec(pos.unrealised_e8(spec, m.mark()), E8)}","mm":"{dec(need, E8)}"}}'
         )
-    return f'{{"e":"MARGIN_CALL","E":{now_ms},"cw":"{trim(cross_e8, E8)}","p":[{",".join(shown)}]}}'
+    wallet = "" if cross_e8 is None else f'"cw":"{trim(cross_e8, E8)}",'
+    return f'{{"e":"MARGIN_CALL","E":{now_ms},{wallet}"p":[{",".join(shown)}]}}'
 
 
 def listen_key_expired(key: str, now_ms: int) -> str:

@@ -17,6 +17,7 @@ from aegis.units import Num
 ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
 TIMES_IN_FORCE = ["GTC", "IOC", "FOK", "GTX", "GTD"]
 PERMISSIONS = ["GRID", "COPY", "RPI"]
+NUMBER_MAX = 42  # sign, 20 digits, point, 20 digits: longer text is refused before it costs anything
 
 
 def number(text: str, name: str, places: int) -> int:
@@ -24,8 +25,10 @@ def number(text: str, name: str, places: int) -> int:
     Decimal text as an int at `places`.
 
     Raises:
-        VenueError: -1100 not plain decimal text, -1111 more places than the grid has.
+        VenueError: -1100 not plain decimal text or too long, -1111 more places than the grid has.
     """
+    if len(text) > NUMBER_MAX:
+        raise VenueError(-1100, f"Illegal characters found in parameter '{name}'.")
     try:
         return Num.parse(text).at(places)
     except BadNumber as e:

@@ -5,7 +5,9 @@ What must stay true: oldest first; a page ends at `limit` rows so that the next 
 
 from __future__ import annotations
 
-from typing import Any
+from bisect import bisect_left, bisect_right
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 from aegis.errors import VenueError
 from aegis.exchange import orders
@@ -13,13 +15,25 @@ from aegis.exchange.account import Account, Execution
 from aegis.exchange.account_views import markets_of
 from aegis.exchange.engine import Exchange
 from aegis.exchange.events import side_text
-from aegis.exchange.order_views import amendment_row, view
+from aegis.exchange.matching import Order
+from aegis.exchange.order_views import amendment_row, forced, kept, listed
 from aegis.exchange.params import Params, integer, need
 from aegis.exchange.symbols import E8, dec
 
 DAY_MS = 86_400_000
 WEEK_MS, QUARTER_MS = 7 * DAY_MS, 90 * DAY_MS
 FOREVER_MS = 1 << 62
+CLOCK_STEP_MS = 60_000  # a clock set back by more than this is no clock
+
+
+class Timed(Protocol):
+    """A row of the past."""
+
+    @property
+    def time_ms(self) -> int: ...
+
+
+T = TypeVar("T", bound=Timed)
 
 
 def limit_of(p: Params, default: int, top: int) -> int:
@@ -31,34 +45,48 @@ def limit_of(p: Params, default: int, top: int) -> int:
 
 
 def window(p: Params, widest_ms: int = WEEK_MS) -> tuple[int, int]:
-    """(start, end) in ms; a missing end is `widest_ms` after the start; -4165 when wider than that."""
+    """(start, end) in ms; a missing end is `widest_ms` after the start; -1023 turned round, -4165 when wider."""
     low, high = integer(p, "startTime", 0), integer(p, "endTime", 0)
+    if low and high and high < low:
+        raise VenueError(-1023, "Start time is greater than end time.")
     if low and high and high - low > widest_ms:
         raise VenueError(-4165, "Invalid time interval")
-    if low and high and high < low:
-        raise VenueError(-4166, "Search window is restricted to recent 90 days only.")
     return (low or max(high - widest_ms, 0)), (high or (low + widest_ms if low else FOREVER_MS))
+
+
+def between(rows: list[T], low: int, high: int) -> list[T]:
+    """
+    The rows of a time window out of rows in the order of their times, which a clock set back may have mixed a little:
+    looked for by halving, because a past is long and a page of it short.
+    """
+    near = rows[
+        bisect_left(rows, low - CLOCK_STEP_MS, key=lambda r: r.time_ms) : bisect_right(
+            rows, high + CLOCK_STEP_MS, key=lambda r: r.time_ms
+        )
+    ]
+    return [r for r in near if low <= r.time_ms <= high]
 
 
 def open_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET openOrders of one symbol or all."""
-    return [view(ex, o, money=True) for m in markets_of(ex, p) for o in acc.open[m.spec.name].values()]
+    return [listed(ex, o) for m in markets_of(ex, p) for o in acc.open[m.spec.name].values()]
 
 
 def all_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET allOrders: by orderId upward, or a time window, or the last ones; `symbol` is optional."""
-    names = {m.spec.name for m in markets_of(ex, p)}
-    rows = [o for o in acc.orders.values() if o.symbol in names and not orders.forgotten(ex, o)]
-    rows.sort(key=lambda o: o.id)
     limit, first = limit_of(p, 500, 1000), integer(p, "orderId", 0)
     low, high = window(p)
-    if first:
-        rows = [o for o in rows if o.id >= first][:limit]
-    elif p.get("startTime"):
-        rows = [o for o in rows if low <= o.time_ms <= high][:limit]
-    elif p.get("endTime"):
-        rows = [o for o in rows if low <= o.time_ms <= high]
-    return [view(ex, o, money=True) for o in rows[-limit:]]
+    upward = bool(first or p.get("startTime"))
+    found: list[Order] = []
+    for m in markets_of(ex, p):
+        rows = acc.orders_of.get(m.spec.name, [])
+        if first:
+            rows = rows[bisect_left(rows, first, key=lambda o: o.id) :]
+        elif p.get("startTime") or p.get("endTime"):
+            rows = between(rows, low, high)
+        found += islice((o for o in (rows if upward else reversed(rows)) if not orders.forgotten(ex, o)), limit)
+    found.sort(key=lambda o: (o.time_ms, o.id))  # ids of different symbols do not compare
+    return [kept(ex, o) for o in (found[:limit] if upward else found[-limit:])]
 
 
 def amendments(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
@@ -67,7 +95,7 @@ def amendments(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
         found = [orders.find(ex, acc, p, -2013)]
     else:
         name = ex.market(need(p, "symbol")).spec.name
-        found = [o for o in acc.orders.values() if o.symbol == name]
+        found = acc.orders_of.get(name, [])
     low, high = integer(p, "startTime", 0), integer(p, "endTime", FOREVER_MS)
     rows = [amendment_row(ex, o, i) for o in found for i in range(len(o.changes), 0, -1)]
     return [r for r in rows if low <= r["time"] <= high][: limit_of(p, 50, 100)]
@@ -88,7 +116,7 @@ def trade_row(ex: Exchange, t: Execution) -> dict[str, Any]:
         "commission": dec(t.fee_e8, E8),
         "commissionAsset": t.asset,
         "marginAsset": s.quote,
-        "baseQty": "0",
+        "baseQty": s.qty(t.qty),
         "pair": s.pair,
         "time": t.time_ms,
         "buyer": t.side > 0,
@@ -103,16 +131,16 @@ def user_trades(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     if p.get("fromId") and (p.get("startTime") or p.get("endTime")):
         raise VenueError(-1128, "Combination of optional parameters invalid.")
     limit, order_id = limit_of(p, 500, 1000), integer(p, "orderId", 0)
-    rows = [t for t in acc.fills_of[m.spec.name] if order_id in (0, t.order_id)]
+    rows = acc.fills_of.get(m.spec.name, [])
     low, high = window(p)
     if p.get("fromId"):
-        first = integer(p, "fromId", 0)
-        rows = [t for t in rows if t.id >= first][:limit]
-    elif p.get("startTime"):
-        rows = [t for t in rows if low <= t.time_ms <= high][:limit]
-    elif p.get("endTime"):
-        rows = [t for t in rows if low <= t.time_ms <= high]
-    return [trade_row(ex, t) for t in rows[-limit:]]
+        rows = rows[bisect_left(rows, integer(p, "fromId", 0), key=lambda t: t.id) :]
+    elif p.get("startTime") or p.get("endTime"):
+        rows = between(rows, low, high)
+    if order_id:
+        rows = [t for t in rows if t.order_id == order_id]
+    upward = p.get("fromId") or p.get("startTime")
+    return [trade_row(ex, t) for t in (rows[:limit] if upward else rows[-limit:])]
 
 
 def income(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
@@ -120,11 +148,7 @@ def income(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     low, high = integer(p, "startTime", 0), integer(p, "endTime", FOREVER_MS)
     limit, page = limit_of(p, 100, 1000), integer(p, "page", 1)
     kind, symbol = p.get("incomeType"), p.get("symbol")
-    rows = [
-        r
-        for r in acc.income
-        if low <= r.time_ms <= high and symbol in (None, "", r.symbol) and kind in (None, "", r.kind)
-    ]
+    rows = [r for r in between(acc.income, low, high) if symbol in (None, "", r.symbol) and kind in (None, "", r.kind)]
     rows = rows[(page - 1) * limit : page * limit] if p.get("startTime") or p.get("page") else rows[-limit:]
     return [
         {
@@ -145,8 +169,8 @@ def force_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET forceOrders: liquidations (autoCloseType LIQUIDATION) and deleveragings (ADL) of the account."""
     prefix = {"LIQUIDATION": "autoclose-", "ADL": "adl_autoclose"}.get(p.get("autoCloseType", ""), "")
     heads = (prefix,) if prefix else ("autoclose-", "adl_autoclose")
-    names = {m.spec.name for m in markets_of(ex, p)}
     low, high = window(p)
-    rows = [o for o in acc.orders.values() if o.symbol in names and o.client_id.startswith(heads)]
-    rows = [o for o in rows if low <= o.time_ms <= high][-limit_of(p, 50, 100) :]
-    return [view(ex, o, money=True) for o in rows]
+    rows = [o for m in markets_of(ex, p) for o in between(acc.orders_of.get(m.spec.name, []), low, high)]
+    rows = [o for o in rows if o.client_id.startswith(heads)]
+    rows = sorted(rows, key=lambda o: o.id)[-limit_of(p, 50, 100) :]
+    return [forced(ex, o) for o in rows]

@@ -20,9 +20,7 @@ HOUR_MS = 3_600_000
 QUARTER_MS = 15 * MINUTE_MS
 WATCH_MS = 2 * HOUR_MS
 DAY_MS = 24 * HOUR_MS
-FUNDING_MS = 8 * HOUR_MS
 MINUTES_KEPT = 1500
-CANDLE_MS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
 
 
 class BookView(Protocol):
@@ -192,29 +190,3 @@ class Market:
     def next_funding_ms(self, now_ms: int) -> int:
         """The next settlement after `now_ms`; 0 when the contract has none."""
         return (now_ms // self.interval_ms + 1) * self.interval_ms if self.interval_ms else 0
-
-
-def next_funding_ms(now_ms: int) -> int:
-    """The next 8 h boundary after `now_ms`."""
-    return (now_ms // FUNDING_MS + 1) * FUNDING_MS
-
-
-def gather(m: Market, interval: str, count: int) -> list[Candle]:
-    """The last `count` candles of an interval, oldest first, merged from minutes; costs what it merges."""
-    step = CANDLE_MS[interval] * MINUTE_MS
-    runs: list[list[Candle]] = []
-    for c in reversed(m.candles):
-        if runs and runs[-1][0].open_ms // step == c.open_ms // step:
-            runs[-1].append(c)
-        elif len(runs) == count:
-            break
-        else:
-            runs.append([c])
-    out: list[Candle] = []
-    for run in reversed(runs):
-        c = run[-1]
-        start = c.open_ms // step * step
-        out.append(Candle(start, c.first, c.last, c.o, c.h, c.l, c.c, c.v, c.n, c.quote, c.taker_v, c.taker_quote))
-        for later in reversed(run[:-1]):
-            out[-1].merge(later)
-    return out

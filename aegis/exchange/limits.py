@@ -66,6 +66,11 @@ def quota_of(options: argparse.Namespace) -> Quota:
     return Quota(**{n: getattr(options, n) for n in names if getattr(options, n, None) is not None})
 
 
+def row(kind: str, interval: str, count: int, limit: int) -> dict[str, Any]:
+    """One limit as every answer of the venue shows it."""
+    return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
+
+
 class TooMany(VenueError):
     """A refusal for going too fast; `retry_after_s` is when the limit gives way."""
 
@@ -234,17 +239,18 @@ class Limits:
         return o.ten_s.add(0, now), o.minute.add(0, now)
 
     def order_rows(self) -> list[dict[str, Any]]:
-        """GET rateLimit/order: the limits of an account."""
+        """GET rateLimit/order: the limits of an account; one that is switched off shows the venue's usual number."""
+        q, usual = self.quota, Quota()
         return [
-            {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": self.quota.orders_10s},
-            {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": self.quota.orders_1m},
+            row("ORDERS", "SECOND", 10, q.orders_10s or usual.orders_10s),
+            row("ORDERS", "MINUTE", 1, q.orders_1m or usual.orders_1m),
         ]
 
     def weight_row(self) -> dict[str, Any]:
-        """REQUEST_WEIGHT as exchangeInfo and the WebSocket API show it."""
-        return {
-            "rateLimitType": "REQUEST_WEIGHT",
-            "interval": "MINUTE",
-            "intervalNum": 1,
-            "limit": self.quota.weight,
-        }
+        """REQUEST_WEIGHT, likewise."""
+        return row("REQUEST_WEIGHT", "MINUTE", 1, self.quota.weight or Quota().weight)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """rateLimits of exchangeInfo, in its order."""
+        ten_s, minute = self.order_rows()
+        return [self.weight_row(), minute, ten_s]

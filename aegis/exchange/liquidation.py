@@ -54,35 +54,42 @@ class Liquidation:
     def tick(self) -> None:
         """Look at every account once."""
         for acc in self.ex.accounts.values():
-            for asset in {self.ex.quotes[s] for (s, _), pos in acc.positions.items() if pos.qty}:
+            for asset in sorted({self.ex.quotes[s] for (s, _), pos in acc.positions.items() if pos.qty}):
                 self._cross(acc, asset)
             for (symbol, side), pos in list(acc.positions.items()):
                 if pos.qty and symbol in acc.settings.isolated:
                     self._isolated(acc, self.ex.markets[symbol], side, pos)
 
     # who ------------------------------------------------------------------
+    def standing(self, acc: Account, asset: str) -> tuple[int, int]:
+        """
+        (balance, maintenance) that decide over an asset's cross positions, 1e-8: of the asset alone, or in multi-assets
+        mode of the whole account in US dollars.
+        """
+        if not acc.settings.multi_assets:
+            a = margin.of_asset(self.ex, acc, asset)
+            return a.cross_balance, a.cross_maintenance
+        rows = [(each, margin.of_asset(self.ex, acc, each)) for each in acc.wallet]
+        return (
+            sum(margin.worth_usd_e8(self.ex, each, a.cross_balance) for each, a in rows),
+            sum(margin.worth_usd_e8(self.ex, each, a.cross_maintenance) for each, a in rows),
+        )
+
     def _cross(self, acc: Account, asset: str) -> None:
-        a = margin.of_asset(self.ex, acc, asset)
-        if not a.cross_maintenance:
-            acc.margin_called = False
-            return
-        balance = a.cross_balance
-        if acc.settings.multi_assets:
-            balance = sum(
-                margin.worth_usd_e8(self.ex, each, margin.of_asset(self.ex, acc, each).cross_balance)
-                for each in acc.wallet
-            )
-        if balance < a.cross_maintenance:
+        balance, need = self.standing(acc, asset)
+        if not need:
+            acc.margin_called.discard(asset)
+        elif balance < need:
             self._liquidate_cross(acc, asset)
-        elif a.cross_maintenance * CALL_DEN >= balance * CALL_NUM:
-            self._call(acc, asset, a.cross_wallet)
+        elif need * CALL_DEN >= balance * CALL_NUM:
+            self._call(acc, asset, margin.of_asset(self.ex, acc, asset).cross_wallet)
         else:
-            acc.margin_called = False
+            acc.margin_called.discard(asset)
 
     def _call(self, acc: Account, asset: str, cross_e8: int) -> None:
-        if acc.margin_called:
+        if asset in acc.margin_called:
             return
-        acc.margin_called = True
+        acc.margin_called.add(asset)
         rows = [
             (m, side, maintenance_e8(m.spec.brackets, m.spec.value_e8(m.mark(), pos.qty)))
             for m, side, pos in self.held(acc, asset)
@@ -101,16 +108,21 @@ class Liquidation:
     def _liquidate_cross(self, acc: Account, asset: str) -> None:
         self._cancel_orders(acc, [m for m, _, _ in self.held(acc, asset)])
         for m, side, pos in self.held(acc, asset):
-            a = margin.of_asset(self.ex, acc, asset)
-            if a.cross_balance >= a.cross_maintenance:
+            balance, need = self.standing(acc, asset)
+            if balance >= need:
                 return
-            behind = a.cross_balance - pos.unrealised_e8(m.spec, m.mark())
-            self.close(Victim(acc, m, side, pos, behind))
+            self.close(Victim(acc, m, side, pos, balance - pos.unrealised_e8(m.spec, m.mark())))
         self.clear(acc, asset)
 
     def _isolated(self, acc: Account, m: Market, side: str, pos: Position) -> None:
-        worth = m.spec.value_e8(m.mark(), pos.qty)
-        if pos.isolated_e8 + pos.unrealised_e8(m.spec, m.mark()) >= maintenance_e8(m.spec.brackets, worth):
+        need = maintenance_e8(m.spec.brackets, m.spec.value_e8(m.mark(), pos.qty))
+        left, name = pos.isolated_e8 + pos.unrealised_e8(m.spec, m.mark()), f"{m.spec.name} {side}"
+        if left >= need:
+            if need * CALL_DEN < left * CALL_NUM:
+                acc.margin_called.discard(name)
+            elif name not in acc.margin_called:
+                acc.margin_called.add(name)
+                self.ex.tell(acc, events.margin_call(acc, [(m, side, need)], None, self.ex.clock()))
             return
         self._cancel_orders(acc, [m])
         before = acc.wallet[m.spec.quote]
@@ -131,7 +143,7 @@ class Liquidation:
         """Close a whole position in the account's name; `deleverage` skips book and insurance fund."""
         ex, m = self.ex, v.m
         adl = ex.rules.adl_first if deleverage is None else deleverage
-        qty, px = abs(v.pos.qty), v.bankruptcy_px()
+        qty, px, before = abs(v.pos.qty), v.bankruptcy_px(), v.acc.wallet[m.spec.quote]
         o = self._order(v.acc, m, v.side, (SELL if v.pos.qty > 0 else BUY, px, qty), "autoclose-")
         ex.file(v.acc, o)
         if adl:
@@ -144,7 +156,7 @@ class Liquidation:
             ex.settle(m, out, o)
         if o.left:
             self._take_over(v, o, px, adl)
-        self._fee(v, o)
+        self._fee(v, o, before - v.acc.wallet[m.spec.quote])
         last = v.acc.executions[-1].qty
         status = "FILLED" if o.filled == o.qty else "PARTIALLY_FILLED"
         row = ForceOrder(o.side, o.qty, o.px, o.cost // o.filled, last, o.filled, status)
@@ -192,10 +204,12 @@ class Liquidation:
         done = ex.book(m, Fill(other, o, o.side, px, qty), tid, before, now)
         ex.tell_all(m, Outcome(), other, done, now, how="CALCULATED")
 
-    def _fee(self, v: Victim, o: Order) -> None:
-        """The fund's fee on what was closed, as far as the margin reaches."""
+    def _fee(self, v: Victim, o: Order, lost: int) -> None:
+        """The fund's fee on what was closed, as far as the margin reaches after what the closing cost."""
         spec, ex = v.m.spec, self.ex
-        left = v.acc.wallet[spec.quote] if spec.name not in v.acc.settings.isolated else 0
+        left = v.behind_e8 - lost
+        if spec.name not in v.acc.settings.isolated:
+            left = min(v.acc.wallet[spec.quote], self.standing(v.acc, spec.quote)[0])
         unit = int(10 ** (8 - spec.px_exp - spec.qty_exp))
         fee = min(o.cost * unit * spec.liquidation_fee_ppm // 1_000_000, max(left, 0))
         if fee:
@@ -203,9 +217,12 @@ class Liquidation:
             ex.tell_account(v.acc, "INSURANCE_CLEAR", [], {spec.quote: -fee})
 
     def clear(self, acc: Account, asset: str) -> None:
-        """The fund pays what a flat account owes."""
-        missing = -acc.wallet.get(asset, 0)
-        if missing > 0 and not self.held(acc, asset):
+        """The fund pays what a flat account owes; in multi-assets mode what all its assets together do not cover."""
+        missing, assets = -acc.wallet.get(asset, 0), [asset]
+        if acc.settings.multi_assets:
+            assets = list(acc.wallet)
+            missing = min(missing, -sum(margin.worth_usd_e8(self.ex, each, acc.wallet[each]) for each in assets))
+        if missing > 0 and not any(self.held(acc, each) for each in assets):
             self.ex.house.insure(acc, "", asset, missing, self.ex.clock())
             self.ex.tell_account(acc, "INSURANCE_CLEAR", [], {asset: missing})
 

@@ -80,6 +80,15 @@ def exposure_e8(held_e8: int, buys_e8: int, sells_e8: int) -> int:
     return max(abs(held_e8), abs(held_e8 + buys_e8), abs(held_e8 - sells_e8))
 
 
+def reach_e8(acc: Account, m: Market) -> int:
+    """The largest position a symbol's position sides and open orders could come to, as a notional."""
+    spec, total = m.spec, 0
+    for side in ("LONG", "SHORT") if acc.settings.hedge else (BOTH,):
+        worth = spec.value_e8(m.mark(), acc.position(spec.name, side).qty)
+        total += exposure_e8(worth, *working_e8(acc, spec, side))
+    return total
+
+
 def of_symbol(acc: Account, m: Market) -> SymbolMargin:
     """Margin of one symbol over its position sides."""
     spec, mark, leverage = m.spec, m.mark(), acc.leverage(m.spec.name)
@@ -159,20 +168,26 @@ def need_e8(acc: Account, m: Market, o: Order, px: int) -> int:
 
 
 def liquidation_price_e8(ex: Exchange, acc: Account, m: Market, position_side: str) -> int:
-    """Mark price at which the position's margin no longer carries it; 0 when no positive price does."""
-    spec, pos = m.spec, acc.position(m.spec.name, position_side)
+    """
+    Mark price at which the position's margin no longer carries it; 0 when no positive price does. Both sides of a hedge
+    share one margin, so they share this price; what hangs on other symbols is taken as it stands.
+    """
+    spec, pos, mark = m.spec, acc.position(m.spec.name, position_side), m.mark()
     if not pos.qty:
         return 0
-    side, size, mark = (1 if pos.qty > 0 else -1), abs(pos.qty), m.mark()
-    own_loss, own_need = pos.unrealised_e8(spec, mark), maintenance_e8(spec.brackets, abs(spec.value_e8(mark, size)))
     if spec.name in acc.settings.isolated:
-        behind = pos.isolated_e8
+        rows, behind = [pos], pos.isolated_e8
     else:
-        a = of_asset(ex, acc, spec.quote)
-        behind = a.cross_balance - own_loss - (a.cross_maintenance - own_need)
-    # behind + side * (liq * size - cost) = liq * size * ratio - cum, with ratio and cum of the bracket held now
-    tier = bracket_of(spec.brackets, spec.value_e8(mark, size))
-    top = behind - side * pos.cost_e8 + tier.cum_e8
-    bottom_ppm = tier.rate_ppm - side * 1_000_000
-    price = top * 1_000_000 * int(10**spec.qty_exp) // (bottom_ppm * size)
+        rows, a = [held for _, held in acc.held(spec.name)], of_asset(ex, acc, spec.quote)
+        behind = a.cross_balance - a.cross_maintenance
+    top = bottom_ppm = 0
+    for row in rows:
+        # behind + side * (liq * size - cost) = liq * size * ratio - cum, with ratio and cum of the bracket held now
+        side, size, worth = (1 if row.qty > 0 else -1), abs(row.qty), spec.value_e8(mark, row.qty)
+        tier = bracket_of(spec.brackets, worth)
+        top += tier.cum_e8 - side * row.cost_e8
+        bottom_ppm += size * (tier.rate_ppm - side * 1_000_000)
+        if spec.name not in acc.settings.isolated:
+            behind += maintenance_e8(spec.brackets, worth) - row.unrealised_e8(spec, mark)
+    price = (behind + top) * 1_000_000 * int(10**spec.qty_exp) // bottom_ppm
     return max(price, 0)

@@ -10,6 +10,7 @@ order has left > 0.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aegis.errors import VenueError
@@ -95,10 +96,16 @@ class Fill:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one submission did: executions in order, and makers expired by self-trade prevention."""
+    """
+    What one submission did: executions in order, and makers that ended in it without being filled, by self-trade
+    prevention (reason 1) or because nothing is left to reduce (4).
+    """
 
     fills: list[Fill] = field(default_factory=list)
     stopped: list[Order] = field(default_factory=list)
+
+
+Room = Callable[[Order, list[Fill]], int]
 
 
 class Level:
@@ -170,10 +177,12 @@ class Book:
 
     Attributes:
         touched: (side, price) pairs changed since the owner last emptied it.
+        room: how much of a reduce-only order may trade, after fills of the same submission.
     """
 
     def __init__(self) -> None:
         self.half = {BUY: Half(BUY), SELL: Half(SELL)}
+        self.room: Room = lambda order, _fills: order.left
         self.touched: set[tuple[int, int]] = set()
 
     def best(self, side: int) -> tuple[int, int]:
@@ -231,7 +240,7 @@ class Book:
             if order.kind == "MARKET":
                 order.end("EXPIRED", 9)
             elif order.tif in ("IOC", "FOK"):
-                order.end("EXPIRED", 3 if out.stopped else 2)
+                order.end("EXPIRED", 3 if any(o.reason == 1 for o in out.stopped) else 2)
             else:
                 self.half[order.side].add(order)
                 self.touched.add((order.side, order.px))
@@ -244,11 +253,15 @@ class Book:
             if limit and px * side > limit * side:
                 return
             maker = next(iter(half.levels[px].orders.values()))
-            if maker.owner == order.owner != AGENT and order.stp != "NONE":
+            if maker.owner == order.owner != AGENT and order.stp != "NONE" and order.tif != "FOK":
                 if self._prevent(order, maker, out):
                     return
                 continue
-            qty = min(order.left, maker.left)
+            room = self.room(maker, out.fills) if maker.reduce_only else maker.left
+            if room <= 0:
+                self.stop(maker, "EXPIRED", 4, out)
+                continue
+            qty = min(order.left, maker.left, room)
             maker.take(px, qty)
             order.take(px, qty)
             half.executed(maker, qty)
@@ -256,15 +269,19 @@ class Book:
             out.fills.append(Fill(maker, order, side, px, qty))
 
     def _prevent(self, order: Order, maker: Order, out: Outcome) -> bool:
-        """Self-trade prevention; true when the taker ended."""
+        """Self-trade prevention, of which the venue exempts FOK (all or nothing); true when the taker ended."""
         if order.stp in ("EXPIRE_MAKER", "EXPIRE_BOTH"):
-            self.cancel(maker)
-            maker.end("EXPIRED_IN_MATCH", 1)
-            out.stopped.append(maker)
+            self.stop(maker, "EXPIRED_IN_MATCH", 1, out)
         if order.stp in ("EXPIRE_TAKER", "EXPIRE_BOTH"):
             order.end("EXPIRED_IN_MATCH", 1)
             return True
         return False
+
+    def stop(self, maker: Order, status: str, reason: int, out: Outcome) -> None:
+        """End a resting order in the middle of a match."""
+        self.cancel(maker)
+        maker.end(status, reason)
+        out.stopped.append(maker)
 
     def cancel(self, order: Order) -> None:
         """Take a resting order out of the book (its status is the caller's)."""

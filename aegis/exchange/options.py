@@ -32,7 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "replay": "",
     "speed": "1",
     "faults": "",
-    "unrouted": "public",
+    "unrouted": "all",
     "listen_key_s": 3600.0,
     "lifetime_s": 86400.0,
     "ping_s": 180.0,
@@ -86,14 +86,19 @@ class Parser(argparse.ArgumentParser):
 
 
 def account(text: str) -> tuple[str, str, str]:
-    """KEY:SECRET or KEY:@FILE as (key, secret, public PEM), one of the last two empty."""
+    """
+    KEY:SECRET or KEY:FILE as (key, secret, public PEM), one of the last two empty.
+
+    A file is what starts with @ or ends like a key file: nobody's secret does, and a path taken for a secret would make
+    an account nobody can sign for.
+    """
     key, colon, secret = text.partition(":")
     if not (key and colon and secret):
-        raise argparse.ArgumentTypeError("expected KEY:SECRET or KEY:@FILE")
-    if not secret.startswith("@"):
+        raise argparse.ArgumentTypeError("expected KEY:SECRET or KEY:FILE")
+    if not secret.startswith("@") and not secret.endswith((".pem", ".pub")):
         return key, secret, ""
     try:
-        pem = Path(secret[1:]).read_text(encoding="ascii")
+        pem = Path(secret.removeprefix("@")).read_text(encoding="ascii")
     except (OSError, UnicodeError) as e:
         raise argparse.ArgumentTypeError(f"cannot read the public key file of {key}: {type(e).__name__}") from None
     if "PUBLIC KEY" not in pem:
@@ -150,7 +155,7 @@ def add(p: argparse.ArgumentParser) -> None:
         action="append",
         type=account,
         metavar="KEY:SECRET",
-        help="a test account of its own, or KEY:@FILE with an Ed25519 public key in PEM; may be repeated. Only for "
+        help="a test account of its own, or KEY:FILE.pem with its Ed25519 public key; may be repeated. Only for "
         "accounts of this simulator: a command line is no place for a real secret",
     )
     who.add_argument(
@@ -173,7 +178,11 @@ def add(p: argparse.ArgumentParser) -> None:
         help="JSON list or lines of faults (below): each with its name, parameters and, if not at once, at_s, "
         "after_frames or after_requests",
     )
-    rules.add_argument("--unrouted", choices=UNROUTED, help="what /ws and /stream without a route serve (public)")
+    rules.add_argument(
+        "--unrouted",
+        choices=UNROUTED,
+        help="what /ws and /stream without a route serve (all, as the demo does; production serves public)",
+    )
     rules.add_argument("--listen-key-s", type=seconds, help="life of a listen key (3600)")
     rules.add_argument("--lifetime-s", type=seconds, help="forced disconnect of websockets (86400)")
     rules.add_argument("--ping-s", type=seconds, help="time between the venue's pings (180)")

@@ -16,9 +16,9 @@ from aegis.exchange.clock import mono_ns
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import Market
 from aegis.exchange.matching import BUY, SELL, Order
-from aegis.exchange.order_views import side_text, view
+from aegis.exchange.order_views import ack, amended, listed, side_text, view
 from aegis.exchange.params import Params, choice, client_id, flag, integer, need, unneeded
-from aegis.exchange.symbols import Spec
+from aegis.exchange.symbols import E8, Spec, trim
 
 TIFS = ("GTC", "IOC", "FOK", "GTX", "GTD", "RPI")
 STPS = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
@@ -57,6 +57,12 @@ def price_of(m: Market, p: Params, side: int) -> tuple[int, str]:
     return rows[-1][0], match
 
 
+def no_match(p: Params) -> None:
+    """-5038 when an order without a price of its own names a price match."""
+    if (p.get("priceMatch") or "NONE") != "NONE":
+        raise VenueError(-5038, "Price match only supports order type: LIMIT, STOP AND TAKE_PROFIT")
+
+
 def good_till(ex: Exchange, p: Params, tif: str) -> int:
     """Expiry of a GTD order in ms, to the second; 0 for others."""
     if tif != "GTD":
@@ -67,7 +73,7 @@ def good_till(ex: Exchange, p: Params, tif: str) -> int:
         raise VenueError(
             -5040,
             "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than "
-            "253402300799000",
+            "253402300799000 (UTC 9999-12-31 23:59:59)",
         )
     return at // 1000 * 1000
 
@@ -94,7 +100,8 @@ def parse(ex: Exchange, acc: Account, p: Params, batch: bool = False) -> tuple[M
         tif = choice(p, "timeInForce", TIFS, -1115)
         px, match = price_of(m, p, side)
     else:
-        unneeded(p, "timeInForce", "price", "priceMatch", "goodTillDate")
+        unneeded(p, "timeInForce", "price", "goodTillDate")
+        no_match(p)
     default = ex.rules.default_stp_batch if batch else ex.rules.default_stp
     stp = p.get("selfTradePreventionMode") or default
     if stp not in STPS:
@@ -146,10 +153,15 @@ def admit(ex: Exchange, acc: Account, m: Market, o: Order) -> None:
 
 
 def covered(acc: Account, spec: Spec, o: Order) -> None:
-    """A closing order needs a position that is large enough (-2022) after other closing orders (-4118)."""
+    """
+    A closing order needs a position that is large enough (-2022) after other closing orders (-4118); a close-all goes
+    before those, and they expire (er 4) when it has left them nothing.
+    """
     held = acc.position(spec.name, o.position_side).qty
     if held * o.side >= 0 or o.qty > abs(held):
         raise VenueError(-2022, "ReduceOnly Order is rejected.")
+    if o.close_position:
+        return
     working = sum(
         w.left
         for w in acc.open[spec.name].values()
@@ -185,7 +197,7 @@ def place(ex: Exchange, acc: Account, p: Params, batch: bool = False) -> dict[st
     o = ex.user_order(acc, m.spec.name, fields)
     admit(ex, acc, m, o)
     ex.submit(o)
-    row = view(ex, o, money=ex.rules.answer_money)
+    row = ack(ex, o, ex.rules.answer_money)
     if kind == "ACK":
         row |= {"status": "NEW", "executedQty": m.spec.qty(0), "cumQty": m.spec.qty(0)}
     return row
@@ -201,7 +213,7 @@ def test(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     m, fields = parse(ex, acc, p)
     o = ex.user_order(acc, m.spec.name, fields)
     admit(ex, acc, m, o)
-    return view(ex, o, money=True)
+    return ack(ex, o, money=True)
 
 
 def find(ex: Exchange, acc: Account, p: Params, code: int) -> Order:
@@ -232,12 +244,12 @@ def cancel(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     if not o.is_open:
         raise VenueError(-2011, "Unknown order sent.")
     ex.finish(o, "CANCELED")
-    return view(ex, o, money=ex.rules.answer_money)
+    return ack(ex, o, ex.rules.answer_money)
 
 
 def query(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """GET order / order.status; -2013 when unknown."""
-    return view(ex, find(ex, acc, p, -2013), money=True)
+    return view(ex, find(ex, acc, p, -2013))
 
 
 def open_order(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
@@ -245,7 +257,7 @@ def open_order(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     o = find(ex, acc, p, -2013)
     if not o.is_open:
         raise VenueError(-2013, "Order does not exist.")
-    return view(ex, o, money=True)
+    return listed(ex, o)
 
 
 def modify(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
@@ -267,7 +279,7 @@ def modify(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     filters.check_price(spec, o.side, px, m.mark())
     filters.check_quantity(spec, qty, False)
     if not reducing and not margin.closes(o) and spec.notional_e8(px, qty) < spec.min_notional_e8:
-        raise VenueError(-5029, "The modification's notional is below the minimum.")
+        raise VenueError(-5029, f"Order's notional must be no smaller than {trim(spec.min_notional_e8, E8)}")
     if (px, qty) == (o.px, o.qty):
         raise VenueError(-5027, "No need to modify the order.")
     if len(o.changes) >= spec.max_amendments:
@@ -279,8 +291,9 @@ def modify(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
         })  # fmt: skip
         fits(ex, acc, m, o, rival)
     o.price_match = match
-    ex.amend(o, px, qty, str(integer(p, "modifyId", 0)) if p.get("modifyId") else "")
-    return view(ex, o, money=ex.rules.answer_money)
+    modify_id = str(integer(p, "modifyId", 0)) if p.get("modifyId") else ""
+    ex.amend(o, px, qty, modify_id)
+    return amended(ex, o, modify_id)
 
 
 def fits(ex: Exchange, acc: Account, m: Market, o: Order, rival: Order) -> None:

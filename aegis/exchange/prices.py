@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -174,10 +174,7 @@ def rate_text(m: Market) -> str:
     return dec(m.rate_e8, E8) if m.interval_ms else ""
 
 
-def settlements_before(m: Market, first_ms: int, count: int) -> Iterable[tuple[int, int]]:
-    """Up to `count` settlements (time, rate) until `first_ms`, newest first: the past of a venue that just opened."""
-    at = first_ms // m.interval_ms * m.interval_ms if m.interval_ms else 0
-    for _ in range(count if at else 0):
-        rng = random.Random(f"{m.seed}/{m.spec.name}/settled/{at}")
-        yield at, rate_e8(m, rng.randint(-2, 2) * DAMPER_E8 * 3 // 5 + rng.randint(-3000, 3000))
-        at -= m.interval_ms
+def settled_rate_e8(m: Market, at_ms: int) -> int:
+    """Rate of a settlement before the venue opened: made up, the same each time."""
+    rng = random.Random(f"{m.seed}/{m.spec.name}/settled/{at_ms}")
+    return rate_e8(m, rng.randint(-2, 2) * DAMPER_E8 * 3 // 5 + rng.randint(-3000, 3000))

@@ -14,7 +14,7 @@ from typing import Any
 
 from aegis.errors import VenueError
 from aegis.exchange.instrument import Market
-from aegis.exchange.matching import BUY, SELL, Fill, Order, Outcome
+from aegis.exchange.matching import BUY, SELL, Fill, Order, Outcome, Room
 
 
 class ReplayBook:
@@ -26,6 +26,7 @@ class ReplayBook:
         early: the capture's own snapshot answer until its line is reached.
         late: payloads not taken in yet, each with whether it is a trade.
         catch_up: takes them in.
+        room: how much of a reduce-only order may trade, after fills of the same turn.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class ReplayBook:
         self.touched: set[tuple[int, int]] = set()
         self.early: dict[str, object] | None = None
         self.late: list[tuple[bool, str]] = []
+        self.room: Room = lambda order, _fills: order.left
         self.catch_up: Callable[[], None] = lambda: None
 
     def set(self, side: int, px: int, qty: int) -> None:
@@ -131,10 +133,11 @@ class ReplayBook:
         """A captured trade: orders it went through fill whole, orders at its price share its size."""
         out = Outcome()
         for order in sorted(self.resting.values(), key=lambda o: (-o.px * o.side, o.id)):
-            if px * order.side < order.px * order.side:
-                out.fills.append(self.fill(order, order.left))
-            elif px == order.px and qty:
-                part = min(qty, order.left)
+            most = min(self.room(order, out.fills), order.left) if order.reduce_only else order.left
+            if px * order.side < order.px * order.side and most:
+                out.fills.append(self.fill(order, most))
+            elif px == order.px and qty and most:
+                part = min(qty, most)
                 qty -= part
                 out.fills.append(self.fill(order, part))
         return out
@@ -143,7 +146,8 @@ class ReplayBook:
         """Orders the displayed book now crosses fill at their own price, as far as what crosses them goes."""
         out = Outcome()
         for order in list(self.resting.values()):
-            for px, qty in self.offers(order.side, order.px, order.left):
+            most = min(self.room(order, out.fills), order.left) if order.reduce_only else order.left
+            for px, qty in self.offers(order.side, order.px, most):
                 self.taken[-order.side, px] = self.taken.get((-order.side, px), 0) + qty
                 out.fills.append(self.fill(order, qty))
         return out

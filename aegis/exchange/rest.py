@@ -39,6 +39,10 @@ class Rest:
         self.ex, self.gate, self.limits = ex, gate, limits
         self.routes = rest_routes()
         self.routes["GET", "/fapi/v1/rateLimit/order"] = Route(lambda _ex, _acc, _p: limits.order_rows())
+        info = self.routes["GET", "/fapi/v1/exchangeInfo"]
+        self.routes["GET", "/fapi/v1/exchangeInfo"] = Route(
+            lambda ex, p: info.run(ex, p) | {"rateLimits": limits.rows()}, info.weight, NONE
+        )
         self.paths = {path for _, path in self.routes}
 
     def answer(self, ip: str, status: int, body: Any) -> Answer:

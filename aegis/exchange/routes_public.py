@@ -2,48 +2,77 @@
 
 from __future__ import annotations
 
-from aegis.exchange import public
-from aegis.exchange.params import Params
+from aegis.exchange import futures_data, public, public_klines
+from aegis.exchange.params import WHOLE, Params
 from aegis.exchange.route import KEY, NONE, Route, Weight, per_symbol
+
+V1, V2, DATA = "/fapi/v1/", "/fapi/v2/", "/futures/data/"
+
+
+def limit_asked(p: Params) -> int:
+    """The `limit` a request is weighed by; the default for what the handler will refuse."""
+    limit = p.get("limit", "500")
+    return int(limit) if WHOLE.fullmatch(limit) else 500
 
 
 def depth_weight(p: Params) -> int:
     """Weight of a depth request by its limit."""
-    limit = p.get("limit", "500")
-    count = int(limit) if limit.isdigit() else 500
+    count = limit_asked(p)
     return 2 if count <= 50 else 5 if count <= 100 else 10 if count <= 500 else 20
 
 
 def klines_weight(p: Params) -> int:
     """Weight of a klines request by its limit."""
-    limit = p.get("limit", "500")
-    count = int(limit) if limit.isdigit() else 500
+    count = limit_asked(p)
     return 1 if count < 100 else 2 if count < 500 else 5 if count <= 1000 else 10
+
+
+def _get(path: str, run: object, weight: Weight = 1) -> tuple[tuple[str, str], Route]:
+    return ("GET", path), Route(run, weight, NONE)  # type: ignore[arg-type]
 
 
 def public_routes() -> dict[tuple[str, str], Route]:
     """By (method, path)."""
-    v1, v2 = "/fapi/v1/", "/fapi/v2/"
-
-    def pub(run: object, weight: Weight = 1) -> Route:
-        return Route(run, weight, NONE)  # type: ignore[arg-type]
-
+    ratio = futures_data.ratio_of
     return {
-        ("GET", v1 + "ping"): pub(lambda _ex, _p: {}),
-        ("GET", v1 + "time"): pub(lambda ex, _p: {"serverTime": ex.clock()}),
-        ("GET", v1 + "exchangeInfo"): pub(public.exchange_info),
-        ("GET", v1 + "depth"): pub(public.depth, depth_weight),
-        ("GET", v1 + "trades"): pub(public.trades, 5),
-        ("GET", v1 + "historicalTrades"): Route(lambda ex, _acc, p: public.trades(ex, p), 200, KEY),
-        ("GET", v1 + "aggTrades"): pub(public.agg_trades, 20),
-        ("GET", v1 + "klines"): pub(public.klines, klines_weight),
-        ("GET", v1 + "premiumIndex"): pub(public.premium_index, per_symbol(1, 10)),
-        ("GET", v1 + "fundingRate"): pub(public.funding_rate),
-        ("GET", v1 + "fundingInfo"): pub(public.funding_info),
-        ("GET", v1 + "ticker/bookTicker"): pub(public.book_ticker, per_symbol(2, 5)),
-        ("GET", v1 + "ticker/price"): pub(public.ticker_price, per_symbol(1, 2)),
-        ("GET", v2 + "ticker/price"): pub(public.ticker_price, per_symbol(1, 2)),
-        ("GET", v1 + "ticker/24hr"): pub(public.ticker_day, per_symbol(1, 40)),
+        ("GET", V1 + "historicalTrades"): Route(lambda ex, _acc, p: public.old_trades(ex, p), 200, KEY),
+        **dict(
+            (
+                _get(V1 + "ping", lambda _ex, _p: {}),
+                _get(V1 + "time", lambda ex, _p: {"serverTime": ex.clock()}),
+                _get(V1 + "exchangeInfo", public.exchange_info),
+                _get(V1 + "depth", public.depth, depth_weight),
+                _get(V1 + "rpiDepth", public.rpi_depth, 20),
+                _get(V1 + "trades", public.trades, 5),
+                _get(V1 + "aggTrades", public.agg_trades, 20),
+                _get(V1 + "klines", public_klines.klines, klines_weight),
+                _get(V1 + "continuousKlines", public_klines.continuous_klines, klines_weight),
+                _get(V1 + "indexPriceKlines", public_klines.index_klines, klines_weight),
+                _get(V1 + "markPriceKlines", public_klines.mark_klines, klines_weight),
+                _get(V1 + "premiumIndexKlines", public_klines.premium_klines, klines_weight),
+                _get(V1 + "premiumIndex", public.premium_index, per_symbol(1, 10)),
+                _get(V1 + "fundingRate", public.funding_rate),
+                _get(V1 + "fundingInfo", public.funding_info),
+                _get(V1 + "ticker/24hr", public.ticker_day, per_symbol(1, 40)),
+                _get(V1 + "ticker/price", public.ticker_price, per_symbol(1, 2)),
+                _get(V2 + "ticker/price", public.ticker_price, per_symbol(1, 2)),
+                _get(V1 + "ticker/bookTicker", public.book_ticker, per_symbol(2, 5)),
+                _get(V1 + "openInterest", futures_data.open_interest),
+                _get(V1 + "indexInfo", futures_data.index_info),
+                _get(V1 + "assetIndex", futures_data.asset_index, per_symbol(1, 10)),
+                _get(V1 + "constituents", futures_data.constituents, 2),
+                _get(V1 + "insuranceBalance", futures_data.insurance_balance),
+                _get(V1 + "symbolAdlRisk", futures_data.adl_risk),
+                _get(DATA + "openInterestHist", futures_data.interest_history, 0),
+                _get(DATA + "topLongShortPositionRatio", ratio("positions"), 0),
+                _get(DATA + "topLongShortAccountRatio", ratio("top"), 0),
+                _get(DATA + "globalLongShortAccountRatio", ratio("all"), 0),
+                _get(DATA + "takerlongshortRatio", futures_data.taker_ratio, 0),
+                _get(DATA + "basis", futures_data.basis, 0),
+                _get(DATA + "delivery-price", futures_data.delivery_prices, 0),
+            )
+        ),
+        ("GET", V1 + "apiTradingStatus"): Route(futures_data.trading_status, per_symbol(1, 10)),
     }
 
 

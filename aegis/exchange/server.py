@@ -42,6 +42,7 @@ from aegis.units import Num
 
 TICK_S = 0.01
 PING_NS = 300_000_000
+LINE_MAX = 1 << 17  # bytes of an address: 1024 stream names fit
 NAMES = ("main", "second", "third", "fourth", "fifth")
 
 
@@ -66,7 +67,8 @@ def open_accounts(o: argparse.Namespace, quotes: set[str], base: int) -> tuple[l
     names = dict.fromkeys(["main", *(key.account for key in keys.values())])
     start = dict.fromkeys(sorted(quotes), wallet)
     fees = int(o.maker_ppm), int(o.taker_ppm)
-    return [Account(start, *fees, base, name=name, number=i) for i, name in enumerate(names, 1)], keys
+    made = [Account(start, *fees, base, name=name, number=i, opened_ms=base // 1000) for i, name in enumerate(names, 1)]
+    return made, keys
 
 
 class Venue:
@@ -86,6 +88,7 @@ class Venue:
             self.replay.attach(self.ex)
         gate, limits = Gate(keys, str(o.ws_encoding)), Limits(quota_of(o))
         self.rest, self.api = Rest(self.ex, gate, limits), WsApi(self.ex, gate, limits, float(o.lifetime_s))
+        self.api.ping_s, self.api.pong_s = float(o.ping_s), float(o.pong_s)
         self.injector = Injector(self.ex, self.api, int(o.seed))
         self.control = Control(self.ex, self.injector, self.state, self.start_replay)
         if o.faults:
@@ -163,7 +166,7 @@ class Venue:
 
 async def listen(app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
     """Serve an application on a loopback port; the runner knows which."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, max_line_size=LINE_MAX)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     return runner

@@ -24,14 +24,14 @@ UNIT_E8 = 10**8
 
 
 def leverage(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
-    """POST leverage; -4028 out of range, -2027 too large a position, -2028 too little margin."""
+    """POST leverage; -4028 out of range, -2027 too large a position (open orders included), -2028 too little margin."""
     m = ex.market(need(p, "symbol"))
     need(p, "leverage")
     wanted, spec = integer(p, "leverage", 0), m.spec
     if not 1 <= wanted <= max_leverage(spec.brackets):
         raise VenueError(-4028, f"Leverage {wanted} is not valid")
     worth = sum(abs(spec.value_e8(m.mark(), pos.qty)) for _, pos in acc.held(spec.name))
-    if worth > cap_e8(spec.brackets, wanted):
+    if margin.reach_e8(acc, m) > cap_e8(spec.brackets, wanted):
         raise VenueError(-2027, "Exceeded the maximum allowable position at current leverage.")
     before = acc.settings.leverage.get(spec.name)
     if spec.name in acc.settings.isolated and worth and wanted < acc.leverage(spec.name):
@@ -70,18 +70,20 @@ def margin_type(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
 
 
 def position_margin(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
-    """POST positionMargin: move cross wallet into an isolated position (type 1) or out of it (type 2)."""
+    """POST positionMargin: cross wallet into an isolated position (type 1) or out of it (2); -4049, -4054, -4055."""
     m = ex.market(need(p, "symbol"))
     spec, side = m.spec, p.get("positionSide") or BOTH
     if (side == BOTH) == acc.settings.hedge:
         raise VenueError(-4061, "Order's position side does not match user's setting.")
     if spec.name not in acc.settings.isolated:
-        raise VenueError(-4055, "Amount must be positive and the symbol's margin type isolated.")
+        raise VenueError(-4049, "Add margin only support for isolated position.")
     pos = acc.position(spec.name, side)
     if not pos.qty:
         raise VenueError(-4054, "Cannot add position margin: position is 0.")
     amount, kind = number(need(p, "amount"), "amount", E8), integer(p, "type", 0)
-    if kind not in (1, 2) or amount <= 0:
+    if amount <= 0:
+        raise VenueError(-4055, "Amount must be positive.")
+    if kind not in (1, 2):
         raise VenueError(-1130, "Data sent for parameter 'type' is not valid.")
     if kind == 1 and amount > margin.of_asset(ex, acc, spec.quote).available:
         raise VenueError(-4050, "Cross balance insufficient.")
@@ -135,13 +137,24 @@ def get_dual(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
 
 
 def set_multi(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
-    """POST multiAssetsMargin; -4171 no change, -4170 isolated symbols stand in the way."""
+    """POST multiAssetsMargin; -4171 no change, -4167 isolated symbols, -4170 open orders, -4172 a debt in one asset."""
     need(p, "multiAssetsMargin")
     wanted = flag(p, "multiAssetsMargin")
     if wanted == acc.settings.multi_assets:
-        raise VenueError(-4171, "No need to change Multi-Assets margin type.")
-    if wanted and any(acc.held(s) or acc.open[s] for s in acc.settings.isolated):
-        raise VenueError(-4170, "Exceeded isolated position or order for Multi-Assets mode.")
+        raise VenueError(-4171, "Adjusted asset mode is currently set and does not need to be adjusted repeatedly.")
+    if wanted and acc.settings.isolated:
+        raise VenueError(
+            -4167,
+            "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under isolated-margin mode.",
+        )
+    if any(acc.open.values()):
+        raise VenueError(-4170, "Unable to adjust Multi-Assets Mode with open orders in USDⓈ-M Futures.")
+    if any(amount < 0 for amount in acc.wallet.values()):
+        raise VenueError(
+            -4172,
+            "Unable to adjust Multi-Assets Mode with a negative wallet balance of margin available asset in USDⓈ-M "
+            "Futures account.",
+        )
     acc.settings.multi_assets = wanted
     ex.tell(acc, events.account_config(ex.clock(), multi_assets=wanted))
     return DONE

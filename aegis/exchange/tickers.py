@@ -160,7 +160,7 @@ class Tickers:
         rate = dec(m.rate_e8, E8) if m.interval_ms else ""
         return (
             f'{{"e":"markPriceUpdate","E":{now_ms - now_ms % 1000},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}",'
-            f'"P":"{index}","i":"{index}","r":"{rate}","T":{m.next_funding_ms(now_ms)},"st":1}}'
+            f'"P":"{dec(m.settle(), E8)}","i":"{index}","r":"{rate}","T":{m.next_funding_ms(now_ms)},"st":1}}'
         )
 
     def day(self, m: Market, now_ms: int) -> tuple[int, Candle] | None:

@@ -89,7 +89,7 @@ def decode(text: str) -> tuple[bytes, Asked | VenueError]:
         except (msgspec.MsgspecError, VenueError):
             return b"null", VenueError(-1135, "Invalid JSON request; expected an object.")
         return ident, VenueError(-1135, f"Invalid '{what}' in JSON request; expected {kind}.")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return b"null", VenueError(-1135, "Invalid JSON request; expected an object.")
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 INT64_MAX = 2**63 - 1
 EXP_MAX = 18
-INTERVALS = "1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M 1s".split()
+INTERVALS = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M", "1s"]
 KINDS = {
     "bookTicker": 1,
     "trade": 2,

@@ -21,7 +21,7 @@ DONE_KEPT = 4096
 
 @dataclass(slots=True)
 class Order:
-    """One order of ours. `since_ns`: when it entered `state`."""
+    """One order of ours. `since_ns`: when it entered `state`; `told_ns`: venue time of the newest report of size."""
 
     client_id: str
     symbol: str
@@ -37,6 +37,7 @@ class Order:
     reason: int = 0
     since_ns: int = 0
     cumulative: Num = ZERO
+    told_ns: int = 0
     trades: dict[int, Num] = field(default_factory=dict)
 
     @property
@@ -123,16 +124,19 @@ class WorkingOrders:
         order = self.get(news.client_id)
         if order is None or order.symbol != news.symbol:
             return None
-        before = (order.state, order.filled, order.order_id)
+        before = (order.state, order.filled, order.order_id, order.qty, order.price)
         order.order_id = order.order_id or news.order_id
         if news.trade_id and news.last_qty:
             order.trades.setdefault(news.trade_id, news.last_qty)
         if isinstance(news, OrderUpdate):
             order.cumulative = max(order.cumulative, news.filled_qty)
+            if news.exch_ns >= order.told_ns and news.qty:  # another hand may have amended it
+                order.told_ns, order.qty, order.price = news.exch_ns, news.qty, news.price
             event = event_of(news.status)
             if event is not None:
                 self.event(order.client_id, event, now_ns)
-        return order if before != (order.state, order.filled, order.order_id) else None
+        after = (order.state, order.filled, order.order_id, order.qty, order.price)
+        return order if before != after else None
 
     def exposure(self, symbol: str) -> Exposure:
         """What may still fill on `symbol`; UNKNOWN in full."""

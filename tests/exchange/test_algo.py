@@ -6,7 +6,7 @@ import pytest
 from core import Venue
 
 from aegis.errors import VenueError
-from aegis.exchange import algo_orders, history, orders
+from aegis.exchange import algo_orders, history, orders, settings
 from aegis.exchange.matching import BUY
 from aegis.exchange.rules import Rules
 
@@ -70,7 +70,7 @@ def test_last_price_is_the_default_and_a_limit_rests(venue: Venue) -> None:
     venue.tick(1000)
     assert states(venue)[-1] == "TRIGGERED"
     (row,) = history.open_orders(venue.ex, venue.acc(), {})
-    assert (row["price"], row["stopPrice"], row["origType"]) == ("61850.00", "61900.00", "STOP")
+    assert (row["price"], row["stopPrice"], row["origType"]) == ("61850", "61900", "STOP")
     venue.street("BTCUSDT", -BUY, "61850.00", "200")
     venue.tick(1000)
     assert states(venue)[-1] == "FINISHED"
@@ -164,3 +164,88 @@ def test_bounds_of_parameters(venue: Venue) -> None:
         with pytest.raises(VenueError) as e:
             call(venue.ex, venue.acc(), {"algoId": "1"})
         assert e.value.code == want
+
+
+def test_close_all_waits_for_a_position_on_its_way(venue: Venue) -> None:
+    """It may come before its entry, which then rests; when neither is left it expires. GTE_GTC is alike."""
+    venue.place(symbol="BTCUSDT", quantity="0.010", side="SELL", type="MARKET")
+    entry = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.010"}
+    stop = {"type": "STOP_MARKET", "side": "SELL", "triggerPrice": "61000.00"}
+    bare = {k: v for k, v in BASE.items() if k != "quantity"}
+    algo_orders.place(venue.ex, venue.acc(), bare | stop | {"closePosition": "true"})
+    add(venue, **stop, timeInForce="GTE_GTC", reduceOnly="true")
+    ids = [str(venue.place(**entry, price=price)["orderId"]) for price in ("61500.00", "61600.00")]
+    orders.cancel(venue.ex, venue.acc(), {"symbol": "BTCUSDT", "orderId": ids[0]})
+    assert states(venue) == ["NEW", "NEW"]
+    orders.cancel(venue.ex, venue.acc(), {"symbol": "BTCUSDT", "orderId": ids[1]})
+    assert states(venue) == ["NEW", "NEW", "EXPIRED", "EXPIRED"]
+
+
+def test_close_all_of_a_hedge_never_opens(venue: Venue) -> None:
+    """BUY with LONG and SELL with SHORT would make the position larger."""
+    venue.place(symbol="BTCUSDT", quantity="0.010", side="SELL", type="MARKET")
+    settings.set_dual(venue.ex, venue.acc(), {"dualSidePosition": "true"})
+    venue.place(symbol="BTCUSDT", quantity="0.010", side="BUY", positionSide="LONG", type="MARKET")
+    bare = {k: v for k, v in BASE.items() if k != "quantity"} | {"positionSide": "LONG", "closePosition": "true"}
+    with pytest.raises(VenueError, match="-2022"):
+        algo_orders.place(
+            venue.ex, venue.acc(), bare | {"type": "STOP_MARKET", "side": "BUY", "triggerPrice": "62000.00"}
+        )
+    algo_orders.place(venue.ex, venue.acc(), bare | {"type": "STOP_MARKET", "side": "SELL", "triggerPrice": "61000.00"})
+
+
+@pytest.mark.parametrize("tif", ["GTX", "FOK"])
+def test_an_order_the_book_refuses_after_the_trigger_expires(venue: Venue, tif: str) -> None:
+    """Triggered is triggered: the order exists and ends with er 8, the conditional order finishes, nothing trades."""
+    price = "62000.00" if tif == "GTX" else "61700.00"
+    add(venue, type="STOP", side="BUY", triggerPrice="61900.00", price=price, timeInForce=tif, workingType="MARK_PRICE")
+    venue.mark("BTCUSDT", "61900")
+    venue.tick(1000)
+    assert states(venue) == ["NEW", "TRIGGERING", "TRIGGERED", "FINISHED"]
+    last = [e["o"] for e in venue.events("ORDER_TRADE_UPDATE")][-2:]
+    assert [(o["x"], o["X"], o["er"]) for o in last] == [("NEW", "NEW", "0"), ("EXPIRED", "EXPIRED", "8")]
+    assert str(last[0]["i"]) == venue.events("ALGO_UPDATE")[-1]["o"]["ai"]
+    assert history.open_orders(venue.ex, venue.acc(), {}) == []
+
+
+def test_one_trigger_ends_its_rival_once(venue: Venue) -> None:
+    """A close-all whose time is over in the very turn in which its rival closes the position is told to end once."""
+    bare = {k: v for k, v in BASE.items() if k != "quantity"} | {"side": "SELL", "closePosition": "true"}
+    bare |= {"workingType": "MARK_PRICE"}
+    algo_orders.place(venue.ex, venue.acc(), bare | {"type": "STOP_MARKET", "triggerPrice": "61000.00"})
+    algo_orders.place(
+        venue.ex,
+        venue.acc(),
+        bare
+        | {
+            "type": "TAKE_PROFIT_MARKET",
+            "triggerPrice": "62000.00",
+            "timeInForce": "GTD",
+            "goodTillDate": str(venue.now + 601_000),
+        },
+    )
+    venue.mark("BTCUSDT", "61000")
+    venue.tick(602_000)
+    assert sorted(states(venue)) == ["EXPIRED", "FINISHED", "NEW", "NEW", "TRIGGERED", "TRIGGERING"]
+
+
+def test_close_all_goes_before_resting_exits(venue: Venue) -> None:
+    """A reduce-only take-profit over the whole position does not disarm the stop: it is displaced (er 4)."""
+    venue.place(
+        symbol="BTCUSDT",
+        side="SELL",
+        type="LIMIT",
+        timeInForce="GTC",
+        quantity="0.010",
+        price="62500.00",
+        reduceOnly="true",
+    )
+    bare = {k: v for k, v in BASE.items() if k != "quantity"} | {"side": "SELL", "closePosition": "true"}
+    stop = {"type": "STOP_MARKET", "triggerPrice": "61000.00", "workingType": "MARK_PRICE"}
+    algo_orders.place(venue.ex, venue.acc(), bare | stop)
+    venue.mark("BTCUSDT", "61000")
+    venue.tick(1000)
+    assert venue.acc().position("BTCUSDT").qty == 0
+    assert states(venue)[-1] == "FINISHED"
+    last = venue.events("ORDER_TRADE_UPDATE")[-1]["o"]
+    assert (last["p"], last["X"], last["er"]) == ("62500", "EXPIRED", "4")

@@ -110,12 +110,12 @@ def test_the_pool_of_the_websocket_api_is_a_switch(own: bool) -> None:
 
 
 def test_limits_as_rows() -> None:
-    """The rows of rateLimit/order and of exchangeInfo carry the limits in force."""
+    """The rows of rateLimit/order and of exchangeInfo carry the limits in force, the usual ones when switched off."""
     limits = Limits(Quota(weight=7, orders_10s=8, orders_1m=9))
     assert [r["limit"] for r in limits.order_rows()] == [8, 9]
-    assert limits.weight_row() == {
-        "rateLimitType": "REQUEST_WEIGHT",
-        "interval": "MINUTE",
-        "intervalNum": 1,
-        "limit": 7,
-    }
+    assert limits.rows() == [
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 7},
+        {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 9},
+        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 8},
+    ]
+    assert [r["limit"] for r in Limits(Quota(weight=0, orders_10s=0, orders_1m=0)).rows()] == [2400, 1200, 300]

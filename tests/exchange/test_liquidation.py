@@ -127,3 +127,81 @@ def test_funding_moves_money_and_makes_none() -> None:
     event = venue.events("ACCOUNT_UPDATE")[-1]["a"]
     assert (event["m"], event["S"], event["P"], event["B"][0]["bc"]) == ("FUNDING_FEE", "BTCUSDT", [], "-6.18")
     venue.ex.verify()
+
+
+def test_a_margin_call_of_one_asset_is_not_repeated_by_another() -> None:
+    """A healthy position in USDC does not make the venue warn again and again about the one in USDT."""
+    venue = long_position("58000.00")
+    venue.acc().transfer("USDC", 1000 * 10**8, venue.now)
+    venue.quote("BTCUSDC", "61790.0", "61795.0")
+    venue.mark("BTCUSDC", "61795")
+    venue.place(symbol="BTCUSDC", side="BUY", type="MARKET", quantity="0.010")
+    for _ in range(3):
+        venue.mark("BTCUSDT", "58110")
+        venue.tick(1000)
+    assert len(venue.events("MARGIN_CALL")) == 1
+
+
+def test_both_sides_of_a_hedge_share_one_liquidation_price() -> None:
+    """A long of 0.6 against a short of 0.3 falls like 0.3 alone: the price shown is where it happens."""
+    venue = Venue({"main": 3000})
+    venue.quote("BTCUSDT", "61799.90", "61800.00")
+    venue.mark("BTCUSDT", "61800")
+    settings.set_dual(venue.ex, venue.acc(), {"dualSidePosition": "true"})
+    for side, position_side, quantity in (("BUY", "LONG", "0.600"), ("SELL", "SHORT", "0.300")):
+        venue.place(symbol="BTCUSDT", side=side, positionSide=position_side, type="MARKET", quantity=quantity)
+    shown = {row["liquidationPrice"] for row in account_views.position_risk(venue.ex, venue.acc(), {})}
+    assert len(shown) == 1
+    at = int(float(shown.pop()))
+    venue.mark("BTCUSDT", str(at + 1))
+    venue.tick(1000)
+    assert venue.acc().position("BTCUSDT", "LONG").qty == 600
+    venue.mark("BTCUSDT", str(at - 1))
+    venue.tick(1000)
+    assert venue.acc().position("BTCUSDT", "LONG").qty == 0
+    venue.ex.verify()
+
+
+def test_multi_assets_stand_and_fall_together() -> None:
+    """All maintenance stands against all balances, and the fund gives nothing while another asset covers a debt."""
+    venue = Venue({"main": 100})
+    venue.acc().transfer("USDC", 4000 * 10**8, venue.now)
+    for symbol in ("BTCUSDT", "BTCUSDC"):
+        venue.quote(symbol, "61799.90" if symbol == "BTCUSDT" else "61799.9", "61800.0")
+        venue.mark(symbol, "61800")
+    settings.set_multi(venue.ex, venue.acc(), {"multiAssetsMargin": "true"})
+    for symbol in ("BTCUSDT", "BTCUSDC"):
+        venue.place(symbol=symbol, side="BUY", type="MARKET", quantity="0.500")
+    fund = sum(venue.ex.house.insurance.values())
+    for mark, held in (("57980", 500), ("57950", 0)):  # 4100 - 31 of fees - loss against 0.5 % of two halves less cum
+        for symbol in ("BTCUSDT", "BTCUSDC"):
+            venue.quote(symbol, f"{mark}.0", "61800.0")
+            venue.mark(symbol, mark)
+        venue.tick(1000)
+        assert venue.acc().position("BTCUSDT").qty == held, mark
+    assert venue.acc().wallet["USDT"] < 0 <= sum(venue.acc().wallet.values())
+    assert sum(venue.ex.house.insurance.values()) > fund
+    venue.ex.verify()
+
+
+def test_an_isolated_position_is_warned_of_and_pays_its_fee() -> None:
+    """One warning without a cross wallet; closed above bankruptcy, the fund takes what is left of its margin."""
+    venue = Venue({"main": 10_000})
+    venue.quote("BTCUSDT", "61799.90", "61800.00")
+    venue.mark("BTCUSDT", "61800")
+    settings.margin_type(venue.ex, venue.acc(), {"symbol": "BTCUSDT", "marginType": "ISOLATED"})
+    venue.place(**LONG)
+    aside, fund = venue.acc().position("BTCUSDT").isolated_e8, venue.ex.house.insurance["USDT"]
+    cross = venue.acc().wallet["USDT"] - aside
+    for mark in ("59010", "59000", "59010"):
+        venue.mark("BTCUSDT", mark)
+        venue.tick(1000)
+    (call,) = venue.events("MARGIN_CALL")
+    assert "cw" not in call and call["p"][0]["mt"] == "ISOLATED" and call["p"][0]["iw"] == "3090"
+    venue.quote("BTCUSDT", "58900.00", "61800.00")
+    venue.mark("BTCUSDT", "58900")
+    venue.tick(1000)
+    assert venue.acc().position("BTCUSDT").qty == 0
+    assert venue.acc().wallet["USDT"] == cross
+    assert venue.ex.house.insurance["USDT"] - fund == aside - 2900 * 10**8 - 2945 * 10**6
+    venue.ex.verify()

@@ -72,6 +72,21 @@ def test_isolated_margin_is_set_aside_and_released(venue: Venue) -> None:
     venue.ex.verify()
 
 
+def test_isolated_margin_through_zero_and_at_other_prices(venue: Venue) -> None:
+    """A turn frees what the old side had, also what was added by hand; more size brings its own price's share."""
+    acc = venue.acc()
+    settings.margin_type(venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "ISOLATED"})
+    venue.place(**BTC, side="BUY", type="MARKET")
+    settings.position_margin(venue.ex, acc, {"symbol": "BTCUSDT", "amount": "500", "type": "1"})
+    venue.place(symbol="BTCUSDT", quantity="0.030", side="SELL", type="MARKET")
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "61.7999"  # 0.020 * 61799.9 / 20
+    assert venue.events("ACCOUNT_UPDATE")[-1]["a"]["P"][0]["iw"] == "61.7999"
+    venue.quote("BTCUSDT", "60000.00", "60001.00")
+    venue.place(**BTC, side="SELL", type="MARKET")
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "91.7999"  # + 0.010 * 60000 / 20
+    venue.ex.verify()
+
+
 def test_leverage_bounds_and_its_notice(venue: Venue) -> None:
     """Out of range, too large a position and too little margin are refused; a change is told and shown."""
     acc = venue.acc()
@@ -212,3 +227,116 @@ def test_conditional_orders_are_no_orders(venue: Venue) -> None:
     algo_orders.place(venue.ex, venue.acc(), ask)
     assert history.open_orders(venue.ex, venue.acc(), {}) == []
     assert code(algo_orders.place, venue.ex, venue.acc(), ask | {"triggerPrice": "61900"}) == -2021
+
+
+def test_multi_assets_mode_is_refused_by_what_stands_in_its_way(venue: Venue) -> None:
+    """-4171 no change, -4167 isolated symbols, -4170 open orders."""
+    acc = venue.acc()
+
+    def switch() -> int:
+        return code(settings.set_multi, venue.ex, acc, {"multiAssetsMargin": "true"})
+
+    assert code(settings.set_multi, venue.ex, acc, {"multiAssetsMargin": "false"}) == -4171
+    ask = {"symbol": "BTCUSDT"}
+    settings.margin_type(venue.ex, acc, ask | {"marginType": "ISOLATED"})
+    assert switch() == -4167
+    settings.margin_type(venue.ex, acc, ask | {"marginType": "CROSSED"})
+    venue.place(**LIMIT, side="BUY", price="61000.00")
+    assert switch() == -4170
+    orders.cancel_all(venue.ex, acc, ask)
+    settings.set_multi(venue.ex, acc, {"multiAssetsMargin": "true"})
+    assert code(settings.margin_type, venue.ex, acc, ask | {"marginType": "ISOLATED"}) == -4168
+
+
+def test_margin_by_hand_is_refused_with_its_reason(venue: Venue) -> None:
+    """-4049 not isolated, -4054 no position, -4055 nothing to move."""
+    acc, ask = venue.acc(), {"symbol": "BTCUSDT", "amount": "1", "type": "1"}
+    assert code(settings.position_margin, venue.ex, acc, ask) == -4049
+    settings.margin_type(venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "ISOLATED"})
+    assert code(settings.position_margin, venue.ex, acc, ask) == -4054
+    venue.place(**BTC, side="BUY", type="MARKET")
+    assert code(settings.position_margin, venue.ex, acc, ask | {"amount": "0"}) == -4055
+
+
+def test_a_market_order_may_name_no_price_match(venue: Venue) -> None:
+    """NONE is what every order has; another is -5038."""
+    assert venue.refused(**BTC, side="BUY", type="MARKET", priceMatch="QUEUE") == -5038
+    venue.place(**BTC, side="BUY", type="MARKET", priceMatch="NONE")
+    assert venue.acc().position("BTCUSDT").qty == 10
+
+
+def test_a_gtd_order_expires_without_a_reason_code(venue: Venue) -> None:
+    """The table of reasons has none for GTD; 6 is a conditional order's."""
+    venue.place(
+        **BTC, side="BUY", type="LIMIT", timeInForce="GTD", price="61000.00", goodTillDate=str(venue.now + 601_000)
+    )
+    venue.tick(602_000)
+    last = venue.events("ORDER_TRADE_UPDATE")[-1]["o"]
+    assert (last["x"], last["X"], last["er"]) == ("EXPIRED", "EXPIRED", "0")
+
+
+def test_open_orders_count_against_a_leverage(venue: Venue) -> None:
+    """A leverage that would not have allowed what is already ordered is refused."""
+    venue.acc().transfer("USDT", 10**7 * 10**8, venue.now)
+    placed = venue.place(
+        symbol="BTCUSDT", quantity="50.000", side="BUY", type="LIMIT", timeInForce="GTC", price="61000"
+    )
+    ask = {"symbol": "BTCUSDT", "leverage": "125"}
+    assert code(settings.leverage, venue.ex, venue.acc(), ask) == -2027
+    orders.cancel(venue.ex, venue.acc(), {"symbol": "BTCUSDT", "orderId": str(placed["orderId"])})
+    assert settings.leverage(venue.ex, venue.acc(), ask)["maxNotionalValue"] == "300000"
+
+
+def test_fill_or_kill_is_whole_also_against_an_own_order(venue: Venue) -> None:
+    """Self-trade prevention spares FOK, else half of one could remain."""
+    venue.quote("BTCUSDT", "61700.00", "62000.00", "0.005")
+    venue.place(**LIMIT, side="SELL", price="62000.00")
+    ask = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "FOK", "price": "62000.00"}
+    assert venue.refused(**ask, quantity="0.016") == -5021
+    assert venue.place(**ask, quantity="0.015", newOrderRespType="RESULT")["status"] == "FILLED"
+    venue.ex.verify()
+
+
+def test_an_amendment_that_ends_a_triggered_order_finishes_its_algo(venue: Venue) -> None:
+    """Self-trade prevention ends the amended order; the conditional order it came from is FINISHED, not forgotten."""
+    algo_orders.place(
+        venue.ex,
+        venue.acc(),
+        BTC
+        | {"algoType": "CONDITIONAL", "type": "STOP", "side": "BUY", "triggerPrice": "61900", "price": "61700.00"}
+        | {"workingType": "MARK_PRICE", "selfTradePreventionMode": "EXPIRE_TAKER"},
+    )
+    venue.mark("BTCUSDT", "61900")
+    venue.tick(1000)
+    (row,) = history.open_orders(venue.ex, venue.acc(), {})
+    venue.quote("BTCUSDT", "61600.00", "62000.00")
+    venue.place(**LIMIT, side="SELL", price="61950.00")
+    ask = {"symbol": "BTCUSDT", "orderId": str(row["orderId"]), "side": "BUY", "quantity": "0.010", "price": "61950.00"}
+    assert orders.modify(venue.ex, venue.acc(), ask)["status"] == "EXPIRED_IN_MATCH"
+    assert venue.events("ALGO_UPDATE")[-1]["o"]["X"] == "FINISHED"
+
+
+def test_a_window_turned_round_is_refused(venue: Venue) -> None:
+    """-1023 when it ends before it starts, -4165 when it is wider than seven days."""
+    ask = {"symbol": "BTCUSDT", "startTime": "1790000000000"}
+    assert code(history.all_orders, venue.ex, venue.acc(), ask | {"endTime": "1789999999999"}) == -1023
+    assert code(history.user_trades, venue.ex, venue.acc(), ask | {"endTime": "1790604800001"}) == -4165
+
+
+def test_reduce_only_never_opens_in_the_middle_of_a_sweep(venue: Venue) -> None:
+    """One large order takes a plain exit and then meets a reduce-only one: only what is still held trades (er 4)."""
+    venue.place(**BTC, side="BUY", type="MARKET")
+    venue.quote("BTCUSDT", "61799.90", "63000.00", "0.001")
+    venue.place(**LIMIT | {"quantity": "0.006"}, side="SELL", price="62000.00")
+    venue.place(**LIMIT, side="SELL", price="62100.00", reduceOnly="true")
+    venue.told.clear()
+    venue.street("BTCUSDT", BUY, "62200.00", "0.050")
+    assert venue.acc().position("BTCUSDT").qty == 0
+    seen = [(e["o"]["x"], e["o"]["X"], e["o"]["z"], e["o"]["er"]) for e in venue.events("ORDER_TRADE_UPDATE")]
+    assert seen == [
+        ("TRADE", "FILLED", "0.006", "0"),
+        ("TRADE", "PARTIALLY_FILLED", "0.004", "0"),
+        ("EXPIRED", "EXPIRED", "0.004", "4"),
+    ]
+    assert history.open_orders(venue.ex, venue.acc(), {}) == []
+    venue.ex.verify()

@@ -7,7 +7,7 @@ import pytest
 from aegis.exchange.instrument import HOUR_MS, Market
 from aegis.exchange.market import make_markets
 from aegis.exchange.matching import AGENT, BUY, SELL, Order
-from aegis.exchange.prices import DAMPER_E8, FAR_PPM, Prices, interest_e8, rate_e8, rate_text, settlements_before
+from aegis.exchange.prices import DAMPER_E8, FAR_PPM, Prices, interest_e8, rate_e8, rate_text, settled_rate_e8
 from aegis.exchange.symbols import listing
 
 START = 1_790_000_000_000
@@ -109,7 +109,7 @@ def test_a_dated_contract_has_no_rate_and_its_pairs_index(markets: dict[str, Mar
     dated, perpetual = markets["BTCUSDT_260925"], markets["BTCUSDT"]
     assert (dated.next_funding_ms(START), rate_text(dated), dated.rate_e8) == (0, "", 0)
     assert dated.index_e8 == perpetual.index_e8 != dated.mark_e8
-    assert rate_text(perpetual) == "0.00010000" and list(settlements_before(dated, START, 3)) == []
+    assert rate_text(perpetual) == "0.00010000"
 
 
 def test_the_rate_is_damped_and_capped(markets: dict[str, Market]) -> None:
@@ -121,9 +121,8 @@ def test_the_rate_is_damped_and_capped(markets: dict[str, Market]) -> None:
     assert rate_e8(m, -(10**7)) == -300_000 and DAMPER_E8 == 50_000
 
 
-def test_a_past_of_settlements_is_made_up_alike_each_time(markets: dict[str, Market]) -> None:
-    """Older settlements lie on boundaries before the opening, newest first, and are the same for the same boundary."""
+def test_past_rates_are_made_up_alike_each_time(markets: dict[str, Market]) -> None:
+    """Older settlements have rates of their own, inside the cap, the same for the same boundary."""
     m = markets["币安人生USDT"]
-    rows = list(settlements_before(m, START, 50))
-    assert [t % (4 * HOUR_MS) for t, _ in rows] == [0] * 50 and rows[0][0] <= START
-    assert rows[1:] == list(settlements_before(m, START - 4 * HOUR_MS, 49)) and len({r for _, r in rows}) > 10
+    rates = [settled_rate_e8(m, START - n * 4 * HOUR_MS) for n in range(50)]
+    assert rates == [settled_rate_e8(m, START - n * 4 * HOUR_MS) for n in range(50)] and len(set(rates)) > 10

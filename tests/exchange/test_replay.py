@@ -13,7 +13,8 @@ import pytest
 from exchange_client import receive, running, until
 
 from aegis.exchange.capture import lines, nanoseconds
-from aegis.exchange.matching import BUY, SELL
+from aegis.exchange.matching import BUY, SELL, Order
+from aegis.exchange.replay_book import ReplayBook
 from aegis.exchange.server import Venue
 
 SNAPSHOT = {
@@ -135,3 +136,15 @@ def test_capture_lines_keep_the_frame(tmp_path: Path) -> None:
     first, snap = lines(str(tmp_path / "c.gz"))
     assert (first.frame, first.stream) == (trade(1, "1.0", "1.000"), "btcusdt@trade")
     assert (json.loads(first.data)["t"], snap.stream) == (1, "")
+
+
+@pytest.mark.parametrize("by_print", [True, False])
+def test_captured_prices_never_turn_a_reduce_only_order_into_an_entry(by_print: bool) -> None:
+    """With 3 held, two exits of 2 that one captured line goes through trade 3 together."""
+    book = ReplayBook()
+    book.room = lambda _order, fills: 3 - sum(f.qty for f in fills)
+    for ident in (1, 2):
+        book.submit(Order(ident, f"c{ident}", 1, "BTCUSDT", SELL, "LIMIT", "GTC", 100, 2, reduce_only=True))
+    book.set(BUY, 101, 50)
+    out = book.printed(101, 50) if by_print else book.crossed()
+    assert [f.qty for f in out.fills] == [2, 1]

@@ -213,6 +213,8 @@ async def test_limits_answer_429_then_418_with_retry_after(tmp_path: Path) -> No
         assert head.split()[1] == b"418"
         limits.addresses.clear()
         assert (await raw(client, "GET", "/fapi/v1/time"))[0].split()[1] == b"200"
+        client.venue.control.fault({"name": "banned_418"})
+        assert (await raw(client, "GET", "/fapi/v1/time"))[0].split()[1] == b"418"
 
 
 @on_a_loop
@@ -222,6 +224,8 @@ async def test_order_limits_answer_1015(tmp_path: Path) -> None:
         hold_interval(client)
         price = await low_price(client)
         assert [r["limit"] for r in await client.ok("GET", "/fapi/v1/rateLimit/order")] == [1, 1200]  # type: ignore[union-attr]
+        _, info = await client.call("GET", "/fapi/v1/exchangeInfo", signed=False)
+        assert [r["limit"] for r in info["rateLimits"]] == [2400, 1200, 1]  # type: ignore[index]
         await raw(client, "POST", "/fapi/v1/order", signed(order(price, "one")))
         head, body = await raw(client, "POST", "/fapi/v1/order", signed(order(price, "two")))
         assert head.split()[1] == b"429"

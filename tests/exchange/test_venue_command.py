@@ -109,6 +109,7 @@ def test_verify_command_exits_2_on_damage(tmp_path: Path) -> None:
         ("--speed", "fast"),
         ("--account", "no-secret"),
         ("--account", "k:@/nowhere/key.pem"),
+        ("--account", "k:/nowhere/key.pem"),
         ("--unrouted", "some"),
         ("--ping-s", "-1"),
         ("--faults", "/nowhere/faults.json"),
@@ -137,7 +138,7 @@ def test_accounts_of_their_own(tmp_path: Path) -> None:
     public = tmp_path / "public.pem"
     public.write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     given = options.parser().parse_args(
-        ["--account", "a:s1", "--account", f"b:@{public}", "--account", "c:s:with:colon"]
+        ["--account", "a:s1", "--account", f"b:{public}", "--account", "c:s:with:colon"]
     )
     accounts, keys = open_accounts(options.complete(given), {"USDT"}, 1)
     assert [(a.name, a.number) for a in accounts] == [("main", 1), ("second", 2), ("third", 3)]

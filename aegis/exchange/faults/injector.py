@@ -146,7 +146,15 @@ class Injector:
                 for fault in CATALOGUE.values()
             ],
             "injected": [
-                {"id": i.ident, "name": i.name, "params": i.params, "at": i.at_ms, "hits": i.hits, "live": not i.over()}
+                {
+                    "id": i.ident,
+                    "name": i.name,
+                    "params": i.params,
+                    "at": i.at_ms,
+                    "hits": i.hits,
+                    "left": i.left,
+                    "live": not i.over(),
+                }
                 for i in self.injected.values()
             ],
             "waiting": [row.shown() for row in self.waiting],

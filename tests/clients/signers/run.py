@@ -29,10 +29,10 @@ from websockets.sync.client import ClientConnection, connect
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 from calls import CHINESE, calls  # noqa: E402  the path is set above
-from env import CCXT, ROOT, SDK, python_of  # noqa: E402
+from environments import CLIENTS, TREE, build  # noqa: E402
 
 DEADLINE_S = 20.0
-SIGNERS = {"ccxt": ("ccxt", CCXT), "sdk": ("sdk", SDK)}
+SIGNERS = {"ccxt": "ccxt", "sdk": "binance-sdk"}
 HTTP_TEXT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%&=")
 REFUSED = (400, -1022)
 
@@ -131,8 +131,9 @@ def mutated_message(signed: dict[str, Any], luck: random.Random) -> list[dict[st
 
 def sign_all(signer: str, key: dict[str, str], wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What a foreign signer makes of the calls."""
-    name, requirements = SIGNERS[signer]
-    python, script = python_of(name, requirements), HERE / f"{signer}_sign.py"
+    client = next(c for c in CLIENTS if c.name == SIGNERS[signer])
+    build(client)
+    python, script = client.python, HERE / f"{signer}_sign.py"
     given = json.dumps({"key": key, "calls": wanted})
     done = subprocess.run([python, str(script)], input=given, text=True, stdout=subprocess.PIPE, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -186,7 +187,7 @@ def main() -> int:
         file.write_text(keys_file(keys))
         options = ["--keys", str(file), "--symbols", "6", "--events-per-s", "0", "--weight", "0"]
         command = [sys.executable, "-m", "aegis.exchange", *options, "--orders-10s", "0", "--orders-1m", "0"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as venue:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=TREE, text=True) as venue:
             assert venue.stdout is not None
             try:
                 port = json.loads(venue.stdout.readline())["port"]

@@ -1,5 +1,6 @@
 """Working orders: exposure and recovery."""
 
+import msgspec
 import pytest
 
 from aegis.errors import IllegalTransition
@@ -77,3 +78,16 @@ def test_contradiction_raises() -> None:
     orders.event("ae-1-0", Event.REJECT, 3)
     with pytest.raises(IllegalTransition):
         orders.apply(update(OrderStatus.NEW, "0"), 4)
+
+
+def test_an_amendment_by_another_hand_counts() -> None:
+    """The exposure is of the size the venue shows last; an older report that comes late does not bring it back."""
+    orders = book()
+    first = msgspec.structs.replace(update(OrderStatus.NEW, "0"), exch_ns=10)
+    larger = msgspec.structs.replace(first, exec_type=ExecType.AMENDMENT, qty=N("5"), price=N("9"), exch_ns=20)
+    orders.apply(first, 3)
+    changed = orders.apply(larger, 4)
+    assert changed is not None and (changed.qty, changed.price) == (N("5"), N("9"))
+    assert orders.exposure("X").buy == N("5")
+    orders.apply(first, 5)
+    assert orders.exposure("X").buy == N("5")
