@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from aegis.errors import Ours
-from aegis.exchange.matching import Order
+from aegis.exchange.order_file import OrderFile
 from aegis.exchange.symbols import E8, Spec, dec
 
 UNIT_E8 = 100_000_000  # one, in 1e-8
@@ -160,7 +160,7 @@ class Settings:
     isolated: set[str] = field(default_factory=set)
 
 
-class Account:
+class Account(OrderFile):
     """
     Wallets, positions, orders, fills and cash flows of one account.
 
@@ -186,6 +186,7 @@ class Account:
         number: int = 1,
         opened_ms: int = 1,
     ) -> None:
+        super().__init__()
         self.name, self.number = name, number
         self.changed_ms: dict[str, int] = dict.fromkeys(initial, opened_ms)
         self.initial = dict(initial)
@@ -198,21 +199,18 @@ class Account:
         self.settings = Settings()
         self.maker_ppm, self.taker_ppm = maker_ppm, taker_ppm
         self.next_tran = next_id
-        self.orders: dict[tuple[str, int], Order] = {}
-        self.by_client: dict[tuple[str, str], Order] = {}
-        self.orders_of: dict[str, list[Order]] = defaultdict(list)  # per symbol by rising id
-        self.open: dict[str, dict[int, Order]] = defaultdict(dict)
         self.deadlines: dict[str, tuple[int, int]] = {}
         self.listen_key, self.listen_until_ns = "", 0
         self.margin_called: set[str] = set()  # assets, and isolated positions, the owner was warned of
 
     # positions --------------------------------------------------------------
     def position(self, symbol: str, side: str = BOTH) -> Position:
-        """The position of a symbol and side, made flat on first sight."""
-        found = self.positions.get((symbol, side))
-        if found is None:
-            found = self.positions[symbol, side] = Position()
-        return found
+        """The position of a symbol and side, to look at: a flat one when there never was any."""
+        return self.positions.get((symbol, side)) or Position()
+
+    def opened(self, symbol: str, side: str = BOTH) -> Position:
+        """The position of a symbol and side, to trade in."""
+        return self.positions.setdefault((symbol, side), Position())
 
     def held(self, symbol: str) -> list[tuple[str, Position]]:
         """(side, position) of a symbol that are not flat."""
@@ -251,7 +249,7 @@ class Account:
             BooksBroken: the identity does not hold afterwards.
         """
         asset = spec.quote
-        pos = self.position(spec.name, t.position_side)
+        pos = self.opened(spec.name, t.position_side)
         before = pos.qty
         realised = pos.move(spec, t.side, t.px, t.qty)
         pos.update_ms = t.now_ms

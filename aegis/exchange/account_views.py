@@ -79,7 +79,17 @@ def _position_v3(row: dict[str, Any]) -> dict[str, Any]:
     kept = ("symbol", "positionSide", "positionAmt")
     last = ("isolatedMargin", "notional", "isolatedWallet", "initialMargin", "maintMargin", "updateTime")
     out = {k: row[k] for k in kept} | {"unrealizedProfit": row["unRealizedProfit"]}
-    return out | {k: row[k] for k in last}
+    return out | {k: row[k] for k in last} | {"isolatedMargin": padded(row["isolatedMargin"])}
+
+
+def money(amount_e8: int) -> str:
+    """An amount of a position: all eight places, but "0" for nothing."""
+    return dec(amount_e8, E8) if amount_e8 else "0"
+
+
+def padded(text: str) -> str:
+    """The isolated margin where nothing has its eight places too."""
+    return dec(0, E8) if text == "0" else text
 
 
 def account_v2(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
@@ -103,13 +113,13 @@ def account_v2(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
                     "entryPrice": row["entryPrice"],
                     "breakEvenPrice": row["breakEvenPrice"],
                     "maxNotional": max_notional(acc, m),
-                    "bidNotional": bids,
-                    "askNotional": asks,
                     "positionSide": side,
                     "positionAmt": row["positionAmt"],
                     "notional": row["notional"],
                     "isolatedWallet": row["isolatedWallet"],
                     "updateTime": row["updateTime"],
+                    "bidNotional": bids,
+                    "askNotional": asks,
                 }
             )
     head = {
@@ -122,7 +132,11 @@ def account_v2(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
         "multiAssetsMargin": acc.settings.multi_assets,
         "tradeGroupId": -1,
     }
-    assets = [row | {"marginAvailable": True} for row in now["assets"]]
+    last = {"marginAvailable": True}
+    assets = [
+        {k: v for k, v in row.items() if k != "updateTime"} | last | {"updateTime": row["updateTime"]}
+        for row in now["assets"]
+    ]
     return head | now | {"assets": assets, "positions": positions}
 
 
@@ -174,14 +188,14 @@ def risk_row(ex: Exchange, acc: Account, m: Market, side: str) -> dict[str, Any]
         "markPrice": dec(mark, E8),
         "unRealizedProfit": dec(profit, E8),
         "liquidationPrice": trim(margin.liquidation_price_e8(ex, acc, m, side), E8),
-        "isolatedMargin": trim(apart, E8),
-        "notional": trim(worth, E8),
+        "isolatedMargin": money(apart),
+        "notional": money(worth),
         "marginAsset": spec.quote,
-        "isolatedWallet": trim(pos.isolated_e8, E8),
-        "initialMargin": trim(initial + opening, E8),
-        "maintMargin": trim(maintenance_e8(spec.brackets, worth) if pos.qty else 0, E8),
-        "positionInitialMargin": trim(initial, E8),
-        "openOrderInitialMargin": trim(opening, E8),
+        "isolatedWallet": money(pos.isolated_e8),
+        "initialMargin": money(initial + opening),
+        "maintMargin": money(maintenance_e8(spec.brackets, worth) if pos.qty else 0),
+        "positionInitialMargin": money(initial),
+        "openOrderInitialMargin": money(opening),
         "adl": ex.liquidation.adl_quantile(acc, m, side),
         "bidNotional": bids,
         "askNotional": asks,
@@ -201,33 +215,23 @@ def position_risk(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]
 
 def position_risk_v2(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET v2/positionRisk, account.position: every symbol."""
+    first = ("symbol", "positionAmt", "entryPrice", "breakEvenPrice", "markPrice", "unRealizedProfit")
     out = []
     for m in markets_of(ex, p):
+        isolated = m.spec.name in acc.settings.isolated
         for side in sides_of(acc):
             row = risk_row(ex, acc, m, side)
-            kept = (
-                "symbol",
-                "positionAmt",
-                "entryPrice",
-                "breakEvenPrice",
-                "markPrice",
-                "unRealizedProfit",
-                "liquidationPrice",
-                "isolatedMargin",
-                "notional",
-                "isolatedWallet",
-                "positionSide",
-                "updateTime",
-            )
-            isolated = m.spec.name in acc.settings.isolated
             out.append(
-                {k: row[k] for k in kept}
+                {k: row[k] for k in (*first, "liquidationPrice")}
                 | {
                     "leverage": str(acc.leverage(m.spec.name)),
                     "maxNotionalValue": max_notional(acc, m),
                     "marginType": "isolated" if isolated else "cross",
+                    "isolatedMargin": padded(row["isolatedMargin"]),
                     "isAutoAddMargin": "false",
                 }
+                | {k: row[k] for k in ("positionSide", "notional", "isolatedWallet", "updateTime")}
+                | {"isolated": isolated, "adlQuantile": row["adl"]}
             )
     return out
 

@@ -64,7 +64,9 @@ def parse(ex: Exchange, acc: Account, p: Params) -> tuple[Market, AlgoOrder]:
     if close_all:
         if kind not in ("STOP_MARKET", "TAKE_PROFIT_MARKET"):
             raise VenueError(-4136, "Target strategy invalid for orderType '" + kind + "',closePosition 'true'.")
-        unneeded(p, "quantity", "reduceOnly")
+        if p.get("quantity"):
+            raise VenueError(-4137, "Quantity must be zero with closePosition equals true")
+        unneeded(p, "reduceOnly")
     tif = choice(p, "timeInForce", ALGO_TIFS, -1115, "GTC")
     stp = p.get("selfTradePreventionMode") or ex.rules.default_stp
     if stp not in STPS:

@@ -23,13 +23,13 @@ def algo_update(spec: Spec, a: AlgoOrder, became: Order | None, now_ms: int) -> 
             f'"act":"{became.kind}",'
         )
     trail = f'"AP":"{trim(a.activate_px, spec.px_exp)}","cr":"{trim(a.rate, 2)}",' if a.rate else ""
-    failed = f',"rm":"{a.reason}"' if a.reason else ""
+    failed = f'"rm":"{a.reason}",' if a.reason else ""
     return (
         f'{{"e":"ALGO_UPDATE","T":{a.update_ms},"E":{now_ms},"o":{{"caid":"{a.client_id}","aid":{a.id},'
         f'"at":"CONDITIONAL","o":"{a.kind}","s":"{spec.name}","S":"{side_text(a.side)}","ps":"{a.position_side}",'
         f'"f":"{a.tif}","q":"{trim(a.qty, spec.qty_exp)}","X":"{a.status}","ai":"{order_id}",{act}'
         f'"tp":"{trim(a.trigger_px, spec.px_exp)}","p":"{trim(a.px, spec.px_exp)}",{full}{more}'
-        f'"R":{truth(a.reduce_only)},{trail}"tt":{a.trigger_ms},"gtd":{a.gtd_ms},"ia":{truth(_activated(a))}{failed}}}}}'
+        f'"R":{truth(a.reduce_only)},{trail}"tt":{a.trigger_ms},"gtd":{a.gtd_ms},{failed}"ia":{truth(_activated(a))}}}}}'
     )
 
 

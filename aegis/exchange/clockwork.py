@@ -100,7 +100,7 @@ class Clockwork:
                 "update_ms": now,
             },
         )
-        ex.file(acc, o)
+        acc.file(o)
         return self.fill_by_hand(m, o, px, silent)
 
     def fill_by_hand(self, m: Market, o: Order, px: int, silent: bool) -> Execution:

@@ -148,10 +148,8 @@ class Exchange:
 
     def open_notional(self, acc: Account, spec: Spec) -> tuple[str, str]:
         """Texts of the notional of open buys and sells."""
-        sums = {1: 0, -1: 0}
-        for o in acc.open[spec.name].values():
-            sums[o.side] += spec.notional_e8(o.px, o.left)
-        return trim(sums[1], E8), trim(sums[-1], E8)
+        buys, sells = acc.open[spec.name].summed("shown", spec, lambda _o: True)
+        return trim(buys, E8), trim(sells, E8)
 
     def report(self, o: Order, x: str, **more: object) -> None:
         """Send ORDER_TRADE_UPDATE of an order."""
@@ -172,7 +170,7 @@ class Exchange:
         bound = take_bound(m.spec, o.side, m.mark()) if o.kind == "MARKET" else 0
         out = m.book.submit(o, bound)  # type: ignore[attr-defined]
         o.time_ms = o.update_ms = self.clock()
-        self.file(acc, o)
+        acc.file(o)
         if o.is_open:
             acc.open[o.symbol][o.id] = o
         self.settle(m, out, o)
@@ -189,16 +187,10 @@ class Exchange:
     def stillborn(self, o: Order, reason: int) -> None:
         """Tell of an order the book refused when nobody waits for a refusal: it ends as it begins."""
         o.time_ms = o.update_ms = self.clock()
-        self.file(self.by_number[o.owner], o)
+        self.by_number[o.owner].file(o)
         self.report(o, "NEW")
         o.end("EXPIRED", reason)
         self.report(o, "EXPIRED")
-
-    @staticmethod
-    def file(acc: Account, o: Order) -> None:
-        """Let queries find an order."""
-        acc.orders[o.symbol, o.id] = acc.by_client[o.symbol, o.client_id] = o
-        acc.orders_of[o.symbol].append(o)
 
     def agent(self, m: Market, o: Order, bound: int = 0) -> None:
         """Run a background order through the book."""
@@ -231,7 +223,7 @@ class Exchange:
             return []
         for o, side, is_maker in sides:
             if o is None or o.owner == AGENT:
-                self.street.flow(spec.quote, "realised", self.street.position(spec.name).move(spec, side, f.px, f.qty))
+                self.street.flow(spec.quote, "realised", self.street.opened(spec.name).move(spec, side, f.px, f.qty))
                 continue
             acc = self.by_number[o.owner]
             filled, cost = progress[o.id][0] + f.qty, progress[o.id][1] + f.px * f.qty
@@ -243,8 +235,9 @@ class Exchange:
             ex = acc.fill(spec, traded)
             self.house.charge(ex.asset, ex.fee_e8)
             done.append((o, ex, ("FILLED" if filled == o.qty else "PARTIALLY_FILLED", filled, cost)))
+            acc.open[o.symbol].changed()
             if not o.is_open:
-                acc.open[o.symbol].pop(o.id, None)
+                acc.open[o.symbol].drop(o)
         return done
 
     @staticmethod
@@ -278,7 +271,7 @@ class Exchange:
         for o in [o for o in out.stopped if o.reason != 1]:
             self.finish(o, o.status, o.reason, booked=True)
         if new is not None and not new.is_open:
-            self.by_number[new.owner].open[new.symbol].pop(new.id, None)
+            self.by_number[new.owner].open[new.symbol].drop(new)
             if new.status != "FILLED":
                 new.update_ms = now
                 self.report(new, "EXPIRED")
@@ -306,7 +299,7 @@ class Exchange:
         o.end(status, reason)
         o.update_ms = self.clock()
         acc = self.by_number[o.owner]
-        acc.open[o.symbol].pop(o.id, None)
+        acc.open[o.symbol].drop(o)
         self.report(o, "CANCELED" if status == "CANCELED" else "EXPIRED")
         self.on_change(self.markets[o.symbol], [acc])
 
@@ -333,16 +326,18 @@ class Exchange:
         keeps = self.rules.amend_down_keeps_place and px == o.px and qty < o.qty
         if keeps and m.book.shrink(o, qty):  # type: ignore[attr-defined]
             o.update_ms = now
+            acc.open[o.symbol].changed()
             self.report(o, "AMENDMENT", modify_id=modify_id)
             self.md.changed(m, now)
             return
         m.book.cancel(o)  # type: ignore[attr-defined]
         o.px, o.qty, o.update_ms = px, qty, now
+        acc.open[o.symbol].changed()
         self.report(o, "AMENDMENT", modify_id=modify_id)
         out = m.book.submit(o)  # type: ignore[attr-defined]
         self.settle(m, out, None)
         if not o.is_open:
-            acc.open[o.symbol].pop(o.id, None)
+            acc.open[o.symbol].drop(o)
             if o.status != "FILLED":
                 self.report(o, "EXPIRED")
                 self.on_change(m, [acc])

@@ -76,18 +76,18 @@ def order_update(
         else (f'"l":"0","z":"{trim(filled, spec.qty_exp)}","L":"0"')
     )
     fee = f'"n":"{trim(ex.fee_e8, E8)}","N":"{ex.asset}",' if ex else f'"n":"0","N":"{spec.quote}",'
-    amended = f',"M":{modify_id}' if modify_id else ""
+    amended = f'"M":{modify_id},' if modify_id else ""
     er = o.reason if x in ("EXPIRED", "CANCELED") else 0
     return (
         f'{{"e":"ORDER_TRADE_UPDATE","T":{when},"E":{now_ms},"o":{{"s":"{o.symbol}","c":"{o.client_id}",'
         f'"S":"{side_text(o.side)}","o":"{o.kind}","f":"{o.tif}","q":"{trim(o.qty, spec.qty_exp)}",'
         f'"p":"{trim(o.px, spec.px_exp)}","ap":"{plain(average(spec, filled, cost))}",'
-        f'"sp":"{trim(o.stop_px, spec.px_exp)}","x":"{x}","X":"{status}","i":{o.id},{last},{fee}"T":{when},'
+        f'"sp":"{trim(o.stop_px, spec.px_exp)}","x":"{x}","X":"{status}","i":{o.id},{amended}{last},{fee}"T":{when},'
         f'"t":{ex.id if ex else 0},"b":"{open_notional[0]}","a":"{open_notional[1]}",'
         f'"m":{truth(ex is not None and ex.maker)},"R":{truth(o.reduce_only)},"wt":"{o.working_type}",'
         f'"ot":"{o.born_kind or o.kind}","ps":"{o.position_side}","cp":{truth(o.close_position)},'
         f'"rp":"{trim(ex.realised_e8, E8) if ex else "0"}","pP":{truth(o.price_protect)},'
-        f'"si":0,"ss":0,"V":"{o.stp}","pm":"{o.price_match}","gtd":{o.gtd_ms},"er":"{er}"{amended}}}}}'
+        f'"si":0,"ss":0,"V":"{o.stp}","pm":"{o.price_match}","gtd":{o.gtd_ms},"er":"{er}"}}}}'
     )
 
 

@@ -145,7 +145,7 @@ class Liquidation:
         adl = ex.rules.adl_first if deleverage is None else deleverage
         qty, px, before = abs(v.pos.qty), v.bankruptcy_px(), v.acc.wallet[m.spec.quote]
         o = self._order(v.acc, m, v.side, (SELL if v.pos.qty > 0 else BUY, px, qty), "autoclose-")
-        ex.file(v.acc, o)
+        v.acc.file(o)
         if adl:
             ex.report(o, "NEW", progress=("NEW", 0, 0))
         else:
@@ -188,7 +188,7 @@ class Liquidation:
                     break
                 qty = min(o.left, abs(pos.qty))
                 other = self._order(acc, v.m, side, (-o.side, px, qty), "adl_autoclose-")
-                self.ex.file(acc, other)
+                acc.file(other)
                 self._cross_trade(v.m, o, other, px, qty)
         if o.left:
             self._cross_trade(v.m, o, None, px, o.left)

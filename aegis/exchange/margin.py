@@ -68,11 +68,7 @@ def closes(o: Order) -> bool:
 
 def working_e8(acc: Account, spec: Spec, position_side: str) -> tuple[int, int]:
     """(buys, sells): notional of a symbol's orders that may open."""
-    sums = {BUY: 0, SELL: 0}
-    for o in acc.open[spec.name].values():
-        if o.position_side == position_side and not closes(o):
-            sums[o.side] += spec.notional_e8(o.px, o.left)
-    return sums[BUY], sums[SELL]
+    return acc.open[spec.name].summed(position_side, spec, lambda o: o.position_side == position_side and not closes(o))
 
 
 def exposure_e8(held_e8: int, buys_e8: int, sells_e8: int) -> int:

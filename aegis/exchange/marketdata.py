@@ -197,7 +197,7 @@ class MarketData:
         ]
         self.hub.publish(
             "!contractInfo",
-            f'{{"e":"contractInfo","E":{now_ms},"s":"{s.name}","ps":"{s.pair}","ct":"{s.contract_type}",'
+            f'{{"e":"contractInfo","E":{now_ms},"s":"{s.name}","ct":"{s.contract_type}",'
             f'"dt":{s.delivery_ms},"ot":{s.onboard_ms},"cs":"{s.status}",'
             f'"bks":{msgspec.json.encode(tiers).decode()},"st":1}}',
         )

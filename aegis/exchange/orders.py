@@ -147,17 +147,20 @@ def admit(ex: Exchange, acc: Account, m: Market, o: Order) -> None:
     if market:
         filters.check_counterparty(spec, o.side, m.book.best(-o.side)[0], m.mark())
     if closing:
-        covered(acc, spec, o)
+        covered(ex, acc, spec, o)
         return
     affordable(ex, acc, m, o)
 
 
-def covered(acc: Account, spec: Spec, o: Order) -> None:
+def covered(ex: Exchange, acc: Account, spec: Spec, o: Order) -> None:
     """
     A closing order needs a position that is large enough (-2022) after other closing orders (-4118); a close-all goes
-    before those, and they expire (er 4) when it has left them nothing.
+    before those, and they expire (er 4) when it has left them nothing. What a conditional order became is cut to the
+    position, and so is every other where Rules.cut_reduce_only says so.
     """
     held = acc.position(spec.name, o.position_side).qty
+    if held * o.side < 0 and (ex.rules.cut_reduce_only or o.born_kind):
+        o.qty = min(o.qty, abs(held))
     if held * o.side >= 0 or o.qty > abs(held):
         raise VenueError(-2022, "ReduceOnly Order is rejected.")
     if o.close_position:
@@ -302,7 +305,7 @@ def fits(ex: Exchange, acc: Account, m: Market, o: Order, rival: Order) -> None:
     del rows[o.id]
     try:
         if margin.closes(rival):
-            covered(acc, m.spec, rival)
+            covered(ex, acc, m.spec, rival)
         else:
             affordable(ex, acc, m, rival)
     finally:

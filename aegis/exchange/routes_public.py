@@ -5,8 +5,10 @@ from __future__ import annotations
 from aegis.exchange import futures_data, public, public_klines
 from aegis.exchange.params import WHOLE, Params
 from aegis.exchange.route import KEY, NONE, Route, Weight, per_symbol
+from aegis.exchange.trading_hours import schedule
 
 V1, V2, DATA = "/fapi/v1/", "/fapi/v2/", "/futures/data/"
+SPOT = "/api/v3/"  # clients for every market ask the spot door for a ping and the time before they do anything else
 
 
 def limit_asked(p: Params) -> int:
@@ -40,6 +42,8 @@ def public_routes() -> dict[tuple[str, str], Route]:
             (
                 _get(V1 + "ping", lambda _ex, _p: {}),
                 _get(V1 + "time", lambda ex, _p: {"serverTime": ex.clock()}),
+                _get(SPOT + "ping", lambda _ex, _p: {}),
+                _get(SPOT + "time", lambda ex, _p: {"serverTime": ex.clock()}),
                 _get(V1 + "exchangeInfo", public.exchange_info),
                 _get(V1 + "depth", public.depth, depth_weight),
                 _get(V1 + "rpiDepth", public.rpi_depth, 20),
@@ -63,6 +67,7 @@ def public_routes() -> dict[tuple[str, str], Route]:
                 _get(V1 + "constituents", futures_data.constituents, 2),
                 _get(V1 + "insuranceBalance", futures_data.insurance_balance),
                 _get(V1 + "symbolAdlRisk", futures_data.adl_risk),
+                _get(V1 + "tradingSchedule", lambda ex, _p: schedule(ex.clock()), 5),
                 _get(DATA + "openInterestHist", futures_data.interest_history, 0),
                 _get(DATA + "topLongShortPositionRatio", ratio("positions"), 0),
                 _get(DATA + "topLongShortAccountRatio", ratio("top"), 0),

@@ -22,6 +22,7 @@ class Rules:
         countdown_spares_algo: a dead-man switch leaves conditional orders alone.
         amend_down_keeps_place: an amendment that only lowers the quantity keeps its place in the queue.
         listen_key_s: life of a listen key.
+        cut_reduce_only: a reduce-only order larger than the position is cut to it instead of refused.
         adl_first: liquidations skip the insurance fund and go to automatic deleveraging.
     """
 
@@ -31,4 +32,5 @@ class Rules:
     countdown_spares_algo: bool = True
     amend_down_keeps_place: bool = False
     listen_key_s: float = 3600.0
+    cut_reduce_only: bool = False
     adl_first: bool = False

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from aegis.exchange.instrument import MINUTE_MS, Candle, Market
 from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.past import before_opening, merged
 from aegis.exchange.symbols import E8, dec
 from aegis.exchange.timetable import Timed
+from aegis.exchange.trading_hours import us_session
 
 DAY_MS = 86_400_000
 QUOTE_PLACES = 2  # of a ticker's quote volume
 ARRAY_MS, SINGLE_MS, BOOKS_MS = 1000, 2000, 5000
-NEW_YORK = ZoneInfo("America/New_York")
-SESSIONS = ((4 * 60, "OVERNIGHT"), (9 * 60 + 30, "PRE_MARKET"), (16 * 60, "REGULAR"), (20 * 60, "AFTER_MARKET"))
 
 
 def nearest(m: int, over: int) -> int:
@@ -227,21 +224,6 @@ def book_ticker(m: Market, best: tuple[int, int, int, int], now_ms: int) -> str:
 
 
 def session(now_ms: int) -> str:
-    """EquityUpdate: the session of US equities now, with its bounds; weekends are one session without trading."""
-    at = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(NEW_YORK)
-    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    minute = at.hour * 60 + at.minute
-    if at.weekday() == 5 or (at.weekday() == 4 and minute >= 20 * 60) or (at.weekday() == 6 and minute < 20 * 60):
-        friday = midnight - timedelta(days=(at.weekday() - 4) % 7)
-        kind, begin, end = "NO_TRADING", friday + timedelta(hours=20), friday + timedelta(days=2, hours=20)
-    else:
-        bounds = [-4 * 60, *(until for until, _ in SESSIONS), 28 * 60]
-        kinds = [*(kind for _, kind in SESSIONS), "OVERNIGHT"]
-        i = next(i for i, until in enumerate(bounds[1:]) if minute < until)
-        kind, begin, end = (
-            kinds[i],
-            midnight + timedelta(minutes=bounds[i]),
-            midnight + timedelta(minutes=bounds[i + 1]),
-        )
-    stamps = [int(t.astimezone(UTC).timestamp()) * 1000 for t in (begin, end)]
-    return f'{{"e":"EquityUpdate","E":{now_ms},"t":{stamps[0]},"T":{stamps[1]},"S":"{kind}"}}'
+    """EquityUpdate: the session of US equities now, with its bounds."""
+    kind, begin_ms, end_ms = us_session(now_ms)
+    return f'{{"e":"EquityUpdate","E":{now_ms},"t":{begin_ms},"T":{end_ms},"S":"{kind}"}}'

@@ -41,7 +41,7 @@ class Positions:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._mtime_ns = path, 0
+        self._path, self._mtime_ns, self._inode = path, 0, 0
         self.page = Page()
         self._base: dict[str, Num] = {}
         self._fills: dict[tuple[str, int], tuple[Num, int, int]] = {}  # signed qty, epoch, seq of the full report or 0
@@ -49,14 +49,14 @@ class Positions:
     def refresh(self) -> bool:
         """Read the page if it is a new one; True when it was."""
         try:
-            mtime = self._path.stat().st_mtime_ns
-            if mtime == self._mtime_ns:
-                return False
+            stat = self._path.stat()
+            if (stat.st_mtime_ns, stat.st_ino) == (self._mtime_ns, self._inode):
+                return False  # the inode as well: two pages can be written within one tick of the file system's clock
             page = msgspec.json.decode(self._path.read_bytes(), type=Page)
             base = {s: Num.parse(p["qty"]) for s, p in page.positions.items()}
         except (OSError, msgspec.DecodeError, KeyError, ValueError):
             return False
-        self._mtime_ns, self.page, self._base = mtime, page, base
+        self._mtime_ns, self._inode, self.page, self._base = stat.st_mtime_ns, stat.st_ino, page, base
         self._fills = {key: fill for key, fill in self._fills.items() if not self._paged(key, fill)}
         return True
 

@@ -164,10 +164,10 @@ async def conditional(c: Any, user: User, steps: Steps) -> None:
             side="BUY",
             type="STOP_MARKET",
             quantity=0.01,
-            trigger_price=float(asks[2][0]),
+            trigger_price=float(asks[1][0]),
             working_type="CONTRACT_PRICE",
         )
-        sweep = round(sum(float(q) for _, q in asks[:4]), 3)
+        sweep = round(sum(float(q) for _, q in asks[:3]), 3)
         await rest(r.new_order, symbol=SYMBOL, side="BUY", type="MARKET", quantity=sweep)
         done = await user.find("AlgoUpdate", aid=o.algo_id, X="FINISHED")
         filled = await user.order(int(done.ai), X="FILLED")
@@ -192,7 +192,7 @@ async def errors(c: Any, steps: Steps) -> None:
             -2019,
             r.new_order,
             w.new_order,
-            {**order, "quantity": 20.0, "price": round(bid * 0.99, 1)},
+            {**order, "quantity": 60.0, "price": round(bid * 0.99, 1)},
         ),
         (
             "post-only cross",

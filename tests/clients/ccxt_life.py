@@ -215,9 +215,9 @@ async def conditional(ex: Any, steps: Steps, orders_seen: Watched) -> None:
         "conditional order triggers", "a stop just above the market is reached and fills as a new order"
     ) as came:
         asks = (await ex.fetch_order_book(SYMBOL, 20))["asks"]
-        params = {"triggerPrice": asks[2][0], "workingType": "CONTRACT_PRICE"}
+        params = {"triggerPrice": asks[1][0], "workingType": "CONTRACT_PRICE"}
         o = await ex.create_order(SYMBOL, "market", "buy", 0.01, None, params)
-        await ex.create_order(SYMBOL, "market", "buy", sum(q for _, q in asks[:4]))
+        await ex.create_order(SYMBOL, "market", "buy", sum(q for _, q in asks[:3]))
         for _ in range(20):
             done = await ex.fetch_order(o["id"], SYMBOL, {"trigger": True})
             if done["status"] == "closed":
@@ -259,7 +259,7 @@ async def errors(ex: Any, steps: Steps) -> None:
         "insufficient margin",
         ccxt.ExchangeError,
         "-2019",
-        lambda: ex.create_order(SYMBOL, "limit", "buy", 20, float(ex.price_to_precision(SYMBOL, bid * 0.99))),
+        lambda: ex.create_order(SYMBOL, "limit", "buy", 60, float(ex.price_to_precision(SYMBOL, bid * 0.99))),
     )
     await refused(
         steps,

@@ -50,6 +50,7 @@ CLIENTS = (
     Client("python-binance", "python_binance_life.py", ("python-binance==1.0.37",)),
     Client("binance-sdk", "binance_sdk_life.py", ("binance-sdk-derivatives-trading-usds-futures==18.1.0",)),
     Client("nautilus", "nautilus_life.py", ("nautilus_trader==1.231.0",), oldest=(3, 12)),
+    Client("nautilus-rust", "nautilus_rust_life.py", ("nautilus_trader==2.0.0rc7",), oldest=(3, 12)),
 )
 
 

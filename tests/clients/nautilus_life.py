@@ -291,11 +291,11 @@ async def conditional(life: Life, steps: Steps) -> None:
     ) as came:
         asks = (await asyncio.to_thread(depth_truth, 20))[2]
         o = life.keeper.order_factory.stop_market(
-            PERP, OrderSide.BUY, Quantity.from_str("0.010"), life.price(asks[2][0]), trigger_type=TriggerType.LAST_PRICE
+            PERP, OrderSide.BUY, Quantity.from_str("0.010"), life.price(asks[1][0]), trigger_type=TriggerType.LAST_PRICE
         )
         life.keeper.submit_order(o)
         await until(lambda: life.events("OrderAccepted", o))
-        life.market(OrderSide.BUY, f"{sum(q for _, q in asks[:4]):.3f}")
+        life.market(OrderSide.BUY, f"{sum(q for _, q in asks[:3]):.3f}")
         await until(lambda: o.is_closed)
         came((o.status_string(), life.events("OrderRejected", o)), o.status_string() == "FILLED")
         held = (await life.account_api.query_futures_position_risk(SYMBOL))[
@@ -325,7 +325,7 @@ async def errors(life: Life, steps: Steps) -> None:
             came(e.message, e.message["code"] == -1022)
     cases = (
         ("bad tick", "-4014", "0.010", Price(bid * 0.98 // 0.1 * 0.1 + 0.05, 2), {}),
-        ("insufficient margin", "-2019", "20.000", life.price(bid * 0.99), {}),
+        ("insufficient margin", "-2019", "60.000", life.price(bid * 0.99), {}),
         ("post-only cross", "-5022", "0.010", life.price(ask * 1.001), {"post_only": True}),
         ("fill or kill", "-5021", "30.000", life.price(bid * 0.99), {"time_in_force": TimeInForce.FOK}),
     )

@@ -249,10 +249,10 @@ async def conditional(c: AsyncClient, user: Listener, steps: Steps) -> None:
             side="BUY",
             type="STOP_MARKET",
             quantity="0.01",
-            stopPrice=asks[2][0],
+            stopPrice=asks[1][0],
             workingType="CONTRACT_PRICE",
         )
-        sweep = sum(float(q) for _, q in asks[:4])
+        sweep = sum(float(q) for _, q in asks[:3])
         await c.futures_create_order(symbol=SYMBOL, side="BUY", type="MARKET", quantity=f"{sweep:.3f}")
         seen = await user.event("ALGO_UPDATE", "o", aid=o["algoId"], X="FINISHED")
         came(seen["o"]["ai"], int(seen["o"]["ai"]) > 0)
@@ -276,7 +276,7 @@ async def errors(c: AsyncClient, steps: Steps) -> None:
             "insufficient margin",
             -2019,
             c.futures_create_order,
-            {**order, "quantity": "20", "price": f"{bid * 0.99:.1f}"},
+            {**order, "quantity": "60", "price": f"{bid * 0.99:.1f}"},
         ),
         (
             "post-only cross",
@@ -340,17 +340,21 @@ async def settings(c: AsyncClient, steps: Steps) -> None:
 
 
 async def threaded(steps: Steps) -> None:
-    """The threaded socket manager, which makes its own client."""
+    """The threaded socket manager, which makes its own client; a program that owns no event loop plays its part."""
+    rows: list[dict[str, Any]] = []
+
+    def program() -> ThreadedWebsocketManager:
+        manager = ThreadedWebsocketManager(setting("KEY"), setting("SECRET"))
+        manager.start()
+        manager.start_kline_futures_socket(rows.append, SYMBOL)
+        manager.start_futures_depth_socket(rows.append, SYMBOL)
+        return manager
+
     async with steps("threaded sockets", "a first frame of klines and of the book through callbacks") as came:
-        rows: list[dict[str, Any]] = []
-        twm = await asyncio.to_thread(ThreadedWebsocketManager, setting("KEY"), setting("SECRET"))
-        await asyncio.to_thread(twm.start)
-        await until(lambda: twm._client is not None)
-        await asyncio.to_thread(twm.start_kline_futures_socket, rows.append, SYMBOL)
-        await asyncio.to_thread(twm.start_futures_depth_socket, rows.append, SYMBOL)
+        manager = await asyncio.to_thread(program)
         await until(lambda: {r.get("data", r)["e"] for r in rows} >= {"continuous_kline", "depthUpdate"})
         came(len(rows), True)
-        twm.stop()
+        await asyncio.to_thread(manager.stop)
 
 
 async def life(steps: Steps) -> None:

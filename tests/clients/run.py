@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from environments import CLIENTS, HERE, HOMES, TREE, Client, NotToBeHad, build
 
 READY_S = 20.0
-WALLET = "10000"
+WALLET = "100000"
 
 
 @dataclass

@@ -10,11 +10,16 @@ from typing import Any
 import aiohttp
 from exchange_client import Client, running, until
 
-MARKET = (
-    "btcusdt@aggTrade btcusdt@markPrice@1s btcusdt@kline_1m btcusdt@continuousKline_1m btcusdt@ticker "
-    "btcusdt@miniTicker btcusdt@forceOrder !forceOrder@arr !contractInfo"
-).split()
-PUBLIC = "btcusdt@bookTicker btcusdt@trade btcusdt@depth@100ms btcusdt@depth5@100ms".split()
+MARKET = [
+    "btcusdt@aggTrade",
+    "btcusdt@markPrice@1s",
+    "btcusdt@kline_1m",
+    "btcusdt@ticker",
+    "btcusdt@miniTicker",
+    "!forceOrder@arr",
+    "!contractInfo",
+]
+PUBLIC = ["btcusdt@bookTicker", "btcusdt@trade", "btcusdt@depth@100ms", "btcusdt@depth5@100ms"]
 
 
 class Gathered:
@@ -25,8 +30,13 @@ class Gathered:
         self.tasks: list[asyncio.Task[None]] = []
 
     def file(self, text: str) -> None:
-        """Put a text under its kind."""
-        self.texts.setdefault(kind_of(json.loads(text)), []).append(text)
+        """Put a text under its kind, of an array of events each one."""
+        value = json.loads(text)
+        if isinstance(value, list) and value and "e" in value[0]:
+            for row in value:
+                self.file(json.dumps(row, separators=(",", ":"), ensure_ascii=False))
+        else:
+            self.texts.setdefault(kind_of(value), []).append(text)
 
     def listen(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         """File every frame of a socket until the end."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DECIMAL = re.compile(r"-?\d+(\.\d+)?")
-TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+BLANK = re.compile(r'([\[\]{},:])\s+(?:(?="(\w+)"\s*:))?|"(?:[^"\\]|\\.)*"')
 Grid = Mapping[str, int]  # name of a number of places -> places
 
 
@@ -45,13 +45,11 @@ def ways(text: str, places: Grid) -> set[str]:
 
 
 def blanks(text: str) -> set[str]:
-    """Where blanks stand outside of texts, as nesting depth and the mark before them."""
-    out, depth = set(), 0
-    bare = TEXT.sub('""', text.strip())
-    for before, char in zip(bare, bare[1:], strict=False):
-        depth += (before in "[{") - (before in "]}")
-        if char == " ":
-            out.add(f"after {before!r} at depth {depth}")
+    """Where blanks stand outside of texts: the mark before them and the key after them."""
+    out = set()
+    for found in BLANK.finditer(text):
+        if found[1]:
+            out.add(f"after {found[1]!r} before {found[2] or 'a value'}")
     return out
 
 

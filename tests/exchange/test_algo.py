@@ -158,7 +158,7 @@ def test_bounds_of_parameters(venue: Venue) -> None:
     trail = {"type": "TRAILING_STOP_MARKET", "side": "SELL"}
     assert refusal(**trail, callbackRate="0.05") == refusal(**trail, callbackRate="20.1") == -2007
     assert refusal(type="LIMIT", side="SELL") == -1116
-    assert refusal(type="STOP_MARKET", side="SELL", triggerPrice="61000.00", closePosition="true") == -1106
+    assert refusal(type="STOP_MARKET", side="SELL", triggerPrice="61000.00", closePosition="true") == -4137
     assert refusal(type="STOP_MARKET", side="SELL") == -1102
     for call, want in ((algo_orders.cancel, -2011), (algo_orders.query, -2013)):
         with pytest.raises(VenueError) as e:
@@ -249,3 +249,12 @@ def test_close_all_goes_before_resting_exits(venue: Venue) -> None:
     assert states(venue)[-1] == "FINISHED"
     last = venue.events("ORDER_TRADE_UPDATE")[-1]["o"]
     assert (last["p"], last["X"], last["er"]) == ("62500", "EXPIRED", "4")
+
+
+def test_a_triggered_reduce_only_stop_closes_what_is_left(venue: Venue) -> None:
+    """A stop larger than what is held by then is cut to it, so that it does its work."""
+    add(venue, type="STOP_MARKET", side="SELL", triggerPrice="61000.00", reduceOnly="true", workingType="MARK_PRICE")
+    venue.place(symbol="BTCUSDT", quantity="0.005", side="SELL", type="MARKET")
+    venue.mark("BTCUSDT", "61000")
+    venue.tick(1000)
+    assert states(venue)[-1] == "FINISHED" and venue.acc().position("BTCUSDT").qty == 0

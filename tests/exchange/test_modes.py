@@ -58,15 +58,15 @@ def test_isolated_margin_is_set_aside_and_released(venue: Venue) -> None:
     assert code(settings.margin_type, venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "ISOLATED"}) == -4046
     venue.place(**BTC, side="BUY", type="MARKET")
     (row,) = account_views.position_risk(venue.ex, acc, {})
-    assert row["isolatedWallet"] == "30.9"
+    assert row["isolatedWallet"] == "30.90000000"
     (usdt,) = (a for a in account_views.account(venue.ex, acc, {})["assets"] if a["asset"] == "USDT")
     assert usdt["walletBalance"] == "9999.69100000" and usdt["crossWalletBalance"] == "9968.79100000"
     settings.position_margin(venue.ex, acc, {"symbol": "BTCUSDT", "amount": "10", "type": "1"})
     assert code(settings.position_margin, venue.ex, acc, {"symbol": "BTCUSDT", "amount": "20", "type": "2"}) == -4051
-    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "40.9"
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "40.90000000"
     assert code(settings.margin_type, venue.ex, acc, {"symbol": "BTCUSDT", "marginType": "CROSSED"}) == -4048
     venue.place(symbol="BTCUSDT", quantity="0.005", side="SELL", type="MARKET", reduceOnly="true")
-    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "20.45"
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "20.45000000"
     venue.place(symbol="BTCUSDT", quantity="0.005", side="SELL", type="MARKET")
     assert acc.position("BTCUSDT").isolated_e8 == 0
     venue.ex.verify()
@@ -79,11 +79,11 @@ def test_isolated_margin_through_zero_and_at_other_prices(venue: Venue) -> None:
     venue.place(**BTC, side="BUY", type="MARKET")
     settings.position_margin(venue.ex, acc, {"symbol": "BTCUSDT", "amount": "500", "type": "1"})
     venue.place(symbol="BTCUSDT", quantity="0.030", side="SELL", type="MARKET")
-    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "61.7999"  # 0.020 * 61799.9 / 20
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "61.79990000"  # 0.020 * 61799.9 / 20
     assert venue.events("ACCOUNT_UPDATE")[-1]["a"]["P"][0]["iw"] == "61.7999"
     venue.quote("BTCUSDT", "60000.00", "60001.00")
     venue.place(**BTC, side="SELL", type="MARKET")
-    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "91.7999"  # + 0.010 * 60000 / 20
+    assert account_views.position_risk(venue.ex, acc, {})[0]["isolatedWallet"] == "91.79990000"  # + 0.010 * 60000 / 20
     venue.ex.verify()
 
 
@@ -340,3 +340,33 @@ def test_reduce_only_never_opens_in_the_middle_of_a_sweep(venue: Venue) -> None:
     ]
     assert history.open_orders(venue.ex, venue.acc(), {}) == []
     venue.ex.verify()
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_reduce_only_order_larger_than_the_position(cut: bool) -> None:
+    """Refused, or cut to what is held: a switch, because clients have met both."""
+    venue = Venue({"main": 10_000}, rules=Rules(cut_reduce_only=cut))
+    venue.quote("BTCUSDT", "61799.90", "61800.00")
+    venue.place(symbol="BTCUSDT", quantity="0.005", side="BUY", type="MARKET")
+    if cut:
+        venue.place(**BTC, side="SELL", type="MARKET", reduceOnly="true")
+        assert venue.acc().position("BTCUSDT").qty == 0
+    else:
+        assert venue.refused(**BTC, side="SELL", type="MARKET", reduceOnly="true") == -2022
+
+
+def test_the_oldest_orders_without_a_fill_are_let_go(venue: Venue) -> None:
+    """A busy client does not fill the venue's memory; open and filled orders stay."""
+    acc = venue.acc()
+    acc.kept_max = acc.sweep_at = 40
+    resting = venue.place(**LIMIT, side="BUY", price="60000.00")["orderId"]
+    filled = venue.place(**BTC, side="BUY", type="MARKET")["orderId"]
+    first = venue.place(**LIMIT, side="BUY", price="61000.00")["orderId"]
+    for _ in range(200):
+        placed = venue.place(**LIMIT, side="BUY", price="61000.00")
+        orders.cancel(venue.ex, acc, {"symbol": "BTCUSDT", "orderId": str(placed["orderId"])})
+    orders.cancel(venue.ex, acc, {"symbol": "BTCUSDT", "orderId": str(first)})
+    assert len(acc.orders) <= 41 and len(acc.by_client) <= 41
+    assert {o.id for o in acc.orders_of["BTCUSDT"]} == {i for _, i in acc.orders}
+    for ident in (resting, filled, placed["orderId"]):
+        assert orders.query(venue.ex, acc, {"symbol": "BTCUSDT", "orderId": str(ident)})["orderId"] == ident

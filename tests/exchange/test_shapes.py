@@ -22,6 +22,7 @@ captured = pytest.mark.skipif(not DATA.is_dir(), reason="no captures in ../share
 printed = pytest.mark.skipif(not NOTES.is_file(), reason="no protocol notes in ../shared")
 ENOUGH = 200  # messages of one kind and symbol that are taken from one file
 WRAPPER = re.compile(r'^\{"stream":"[^"]*","data":(.*)\}$')
+ASKED = re.compile(r"symbol=(\w+)")
 EVENT = re.compile(r'"e":"(\w+)".*?"s":"([^"]+)"')
 
 PLACES = {  # (price, quantity) places of symbols in the captures
@@ -38,7 +39,7 @@ def day(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
 
 
-# The simulator speaks November 2026. Places of keys that came into a message, and when: before that they may be missing.
+# The simulator speaks November 2026. Keys that came into a message, and when: before that they may be missing.
 CAME = {
     r"ps|o\.(ps|st)": "2026-06-30",
     r"st": "2026-08-12",  # on 2026-08-11 frames with `ps` alone were still seen
@@ -102,13 +103,14 @@ def symbol_of(value: Any) -> str:
 def places(symbol: str, source: str) -> Grid:
     """The grid of a symbol at the venue a file is from."""
     table = PLACES | DEMO if "demo" in source else PLACES
-    return grid(*table[symbol]) if symbol else grid(2, 3)
+    return grid(*table[symbol or "BTCUSDT"])
 
 
 def parts(text: str, source: str) -> Iterator[tuple[str, str, Grid, Any]]:
     """(kind, symbol, grid, value) of what is compared of a message: itself, of exchangeInfo each row and filter."""
     value = json.loads(text)
-    kind, symbol = kind_of(value), symbol_of(value)
+    asked = ASKED.search(source)
+    kind, symbol = kind_of(value), asked[1] if asked else symbol_of(value)
     if kind == "GET exchangeInfo":
         for row in value["symbols"]:
             own = grid(row["pricePrecision"], row["quantityPrecision"])
@@ -135,16 +137,17 @@ def samples(rows: Iterable[tuple[str, str]], only: str = "") -> list[Sample]:
     return [Sample(k[0], f"{k[1]} {k[2]}".strip(), at, shape) for k, (shape, at) in found.items()]
 
 
-def lines(path: Path) -> Iterator[str]:
-    """Messages of a capture file, without what its recorder put around them."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as f:
-        for line in f:
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(symbol that was asked for, message) of a capture file, without what its recorder put around them."""
+    with path.open("rb") as f:
+        for row in gzip.GzipFile(fileobj=f) if path.suffix == ".gz" else f:
+            line = row.decode()
             start = min((i for i in (line.find("{"), line.find("[")) if i >= 0), default=-1)
             if start >= 0 and not line.startswith("configuration"):
                 text = line[start:].strip()
                 wrapped = WRAPPER.match(text)
-                yield wrapped[1] if wrapped else text
+                asked = ASKED.search(line[:start])
+                yield asked[0] if asked else "", wrapped[1] if wrapped else text
 
 
 def in_the_data() -> Iterator[tuple[str, str]]:
@@ -152,13 +155,13 @@ def in_the_data() -> Iterator[tuple[str, str]]:
     seen: dict[tuple[object, ...], int] = {}
     for path in sorted(DATA.glob("*/*")):
         source = str(path.relative_to(DATA))
-        for text in lines(path):
+        for asked, text in lines(path):
             event = EVENT.search(text[:120])
             part = re.search(r'"[xXm]":"(\w+)"', text)
             key = (source, event and event.groups(), part and part[1])
             seen[key] = seen.get(key, 0) + 1
             if seen[key] <= ENOUGH or event is None:
-                yield source, text
+                yield f"{source} {asked}".strip(), text
 
 
 def in_the_notes() -> Iterator[tuple[str, str]]:
@@ -227,3 +230,58 @@ def test_printed_samples(ours: dict[str, list[Shape]]) -> None:
     found = samples(in_the_notes())
     assert len(found) > 10
     assert not (told := report(ours, found)), told
+
+
+MARK = '{"e":"aggTrade","E":1790046465702,"s":"BTCUSDT","p":"85595.90","q":"0.410","m":false,"st":1}'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"0.410"', '"12.000"', ""),
+        (',"q":"0.410"', "", "q: missing"),
+        (',"st":1', ',"st":1,"x":1', "x: should not be there"),
+        ('"E":1790046465702,"s":"BTCUSDT"', '"s":"BTCUSDT","E":1790046465702', "top keys in the order e s E"),
+        ('"0.410"', "0.410", "q: number, should be decimal"),
+        ('"0.410"', '"0.41"', "q: number written as 2 places or price or trimmed, should be 3 places or quantity"),
+        ('"0.410"', '""', "q: empty, should be decimal"),
+        ("1790046465702", '"1790046465702"', "E: decimal, should be integer"),
+        (":false", ":null", "m: null, should be boolean"),
+        (',"m"', ', "m"', "blanks after ',' before m, should be nowhere"),
+    ],
+)
+def test_planted_differences_ring(old: str, new: str, told: str) -> None:
+    """Each kind of difference is told, with its place; other values in the same shape ring nothing."""
+    shape = Shape(grid(2, 3)).add(MARK)
+    found = differences(Shape(grid(2, 3)).add(MARK.replace(old, new)), shape)
+    assert len(found) == bool(told), found
+    assert not told or found[0].startswith(told)
+
+
+def test_numbers_are_judged_by_their_own_grid() -> None:
+    """A price of four places agrees with one of two when these are the places of their symbols, and only then."""
+    two, four = ('{"p":"1.50"}', grid(2, 3)), ('{"p":"1.5000"}', grid(4, 1))
+    assert not differences(Shape(two[1]).add(two[0]), Shape(four[1]).add(four[0]))
+    assert differences(Shape(grid(3, 3)).add(two[0]), Shape(four[1]).add(four[0]))
+    mixed = Shape(grid(2, 3)).add('{"p":"1.50"}').add('{"p":"1.5"}')
+    assert differences(mixed, Shape(two[1]).add(two[0]))[0].startswith("p: number written as in no one way")
+
+
+def test_only_what_came_later_may_be_missing() -> None:
+    """A key of the era table is excused before its day and not after it; no other key ever is."""
+    old, new = Shape(grid(2, 3)).add('{"s":"X"}'), Shape(grid(2, 3)).add('{"s":"X","nq":"1.000"}')
+    assert not differences(new, old, later=known(CAME, day("2025-12-30")))
+    assert differences(new, old, later=known(CAME, day("2026-01-01"))) == ["nq: should not be there"]
+    assert differences(old, new, later=known(CAME, day("2025-12-30"))) == ["nq: missing"]
+
+
+@captured
+def test_a_field_of_the_simulator_taken_away_rings(ours: dict[str, list[Shape]]) -> None:
+    """Of every kind compared, a missing key and a changed order in the simulator's message are told."""
+    for sample in samples(in_the_data()):
+        for shape in ours.get(NOT_MADE.get(sample.kind, sample.kind), []):
+            keys = shape.keys.get("", ())
+            lost = [k for k in keys if k in sample.shape.keys.get("", ())][1:2]
+            if lost:
+                less = Shape(shape.places, shape.keys | {"": tuple(k for k in keys if k != lost[0])}, shape.types)
+                assert against(ours | {NOT_MADE.get(sample.kind, sample.kind): [less]}, sample), sample.name

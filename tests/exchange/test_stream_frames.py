@@ -195,7 +195,7 @@ def test_documented_examples_of_the_rest() -> None:
         "btcusdt_perpetual@continuousKline_1m": ["e", "E", "ps", "ct", "k"],
         "btcusdt@miniTicker": ["e", "E", "s", "ps", "c", "o", "h", "l", "v", "q", "st"],
         "btcusd@assetIndex": ["e", "E", "s", "i", "b", "a", "B", "A", "q", "g", "Q", "G"],
-        "!contractInfo": ["e", "E", "s", "ps", "ct", "dt", "ot", "cs", "bks", "st"],
+        "!contractInfo": ["e", "E", "s", "ct", "dt", "ot", "cs", "bks", "st"],
         "tradingSession": ["e", "E", "t", "T", "S"],
         "!bookTicker": ["e", "u", "s", "ps", "b", "B", "a", "A", "T", "E", "st"],
         "btcusdt@rpiDepth@500ms": ["e", "E", "T", "s", "ps", "U", "u", "pu", "b", "a", "st"],

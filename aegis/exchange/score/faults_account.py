@@ -149,7 +149,11 @@ async def position_mode_changed_by_another_hand(s: Scene) -> None:
     """Someone switches to hedge mode: an order of one-way mode is told as refused (-4061), not as unknown or done."""
     await s.world.hand.call("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
     price, quantity = await s.far("BUY")
-    await s.place_refused((-4061, -4062), "BUY", quantity, price=price)
+    await s.refused(
+        "place", -4061, -4062, symbol=BTC, side="BUY", type="LIMIT", time_in_force="GTC", price=price,
+        quantity=quantity,
+    )  # fmt: skip
+    await s.new_orders(0)
 
 
 @case(FAMILY, last=True)

@@ -56,31 +56,18 @@ async def crossing_limit_fills_at_once(s: Scene) -> None:
 @case(FAMILY)
 async def resting_order_is_hit(s: Scene) -> None:
     """A bid at the best price is hit as maker; client and venue agree on fill, position and fee."""
-    bid, _ = await s.world.quote(BTC)
-    client_id = await s.place("BUY", await s.small(), bid)
-
-    async def hit() -> bool:
-        found = (await s.world.truth()).order(client_id)
-        return found is not None and Decimal(found["executedQty"]) > 0
-
-    await s.until(hit, NOTICE_S, "the synthetic flow hits the best bid")
-    await s.ask("cancel_all", symbol=BTC)
-    await s.order_agrees(client_id)
+    quantity = await s.small()
+    client_id, price = await s.inside(quantity)
+    await s.hit(client_id, price, quantity)
+    await status_agrees(s, client_id, "FILLED")
     await s.agrees()
 
 
 @case(FAMILY)
 async def part_fill_then_cancel(s: Scene) -> None:
     """A large bid at the best price is filled in part and cancelled: the filled part stays, the rest is gone."""
-    quantity = await large_quantity(s)
-    bid, _ = await s.world.quote(BTC)
-    client_id = await s.place("BUY", quantity, bid)
-
-    async def hit() -> bool:
-        found = (await s.world.truth()).order(client_id)
-        return found is not None and Decimal(found["executedQty"]) > 0
-
-    await s.until(hit, NOTICE_S, "the synthetic flow hits the best bid")
+    client_id, price = await s.inside(await large_quantity(s))
+    await s.hit(client_id, price, await s.small())
     await s.ok("cancel", symbol=BTC, client_id=client_id)
     found = await status_agrees(s, client_id, "CANCELED")
     if await s.position_seen() != Decimal(str(found["executedQty"])):

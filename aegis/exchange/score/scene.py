@@ -119,10 +119,18 @@ class Scene:
         return answer.text("client_id")
 
     async def place_refused(self, codes: tuple[int, ...], side: str, quantity: Decimal, **more: Any) -> Answer:
-        """Place an order that must be refused, and leave no order at the venue."""
+        """Place an order that must be refused and leave no order, by a client that does not refuse just everything."""
         answer = await self.refused("place", *codes, **_order(side, quantity, more.pop("price", None), more))
         await self.new_orders(0)
+        await self.still_trades()
         return answer
+
+    async def still_trades(self) -> None:
+        """A right order goes through and is cancelled."""
+        price, quantity = await self.far("BUY")
+        client_id = await self.place("BUY", quantity, price)
+        await self.ok("cancel", symbol=BTC, client_id=client_id)
+        await self.order_agrees(client_id)
 
     # -- waiting
 
@@ -302,6 +310,7 @@ class Scene:
     async def hit(self, client_id: str, price: Decimal, quantity: Decimal, side: str = "BUY") -> None:
         """Trade by the other account until at least so much of the client's order (on `side`) is filled."""
         away = "SELL" if side == "BUY" else "BUY"
+        await self.world.control("transfer", {"account": "second", "asset": "USDT", "amount": "1000000"})
 
         async def filled() -> bool:
             found = (await self.world.truth()).order(client_id)
@@ -309,7 +318,8 @@ class Scene:
                 return found is not None
             missing = quantity - Decimal(found["executedQty"])
             if missing > 0:
-                size = missing + await self.world.ahead(BTC, side, price)
+                working = Decimal(found["origQty"]) - Decimal(found["executedQty"])
+                size = max(missing, await self.world.ahead(BTC, side, price) - working + missing)
                 try:
                     await self.world.other.call(
                         "POST", "/fapi/v1/order", symbol=BTC, side=away, type="LIMIT", timeInForce="IOC", price=price,

@@ -210,10 +210,10 @@ class World:
         return Decimal(row["bidPrice"]), Decimal(row["askPrice"])
 
     async def ahead(self, symbol: str, side: str, price: Decimal) -> Decimal:
-        """What rests on a side at better prices than this one."""
+        """What rests on a side at this price or better ones."""
         book = await self.hand.call("GET", "/fapi/v1/depth", signed=False, symbol=symbol, limit=100)
         rows = [(Decimal(p), Decimal(q)) for p, q in book["bids" if side == "BUY" else "asks"]]
-        return sum((q for p, q in rows if (p > price if side == "BUY" else p < price)), Decimal(0))
+        return sum((q for p, q in rows if (p >= price if side == "BUY" else p <= price)), Decimal(0))
 
     async def grid(self, symbol: str) -> Grid:
         """Filters of a symbol."""
