@@ -71,14 +71,14 @@ async def _failed_or_tried_again(s: Scene, answer: Answer) -> None:
 @case(FAMILY)
 async def answer_lost_resting_order(s: Scene) -> None:
     """The order rests, its answer is lost: it is counted, found, and not sent a second time."""
-    await s.plant(PLACE, "drop_reply")
+    await s.plant(PLACE, "answer_lost")
     await _counted(s, await _resting(s))
 
 
 @case(FAMILY)
 async def answer_lost_filled_order(s: Scene) -> None:
     """A market order fills, its answer is lost: the position is known and the order was sent once."""
-    await s.plant(PLACE, "drop_reply")
+    await s.plant(PLACE, "answer_lost")
     answer = await s.ask("place", symbol=BTC, side="BUY", type="MARKET", quantity=await s.small())
     await _counted(s, answer)
 
@@ -86,7 +86,7 @@ async def answer_lost_filled_order(s: Scene) -> None:
 @case(FAMILY)
 async def answer_lost_ioc(s: Scene) -> None:
     """An IOC ends at once and its answer is lost: its end is known, it was sent once."""
-    await s.plant(PLACE, "drop_reply")
+    await s.plant(PLACE, "answer_lost")
     price, quantity = await s.far("BUY")
     answer = await s.ask(
         "place", symbol=BTC, side="BUY", type="LIMIT", time_in_force="IOC", price=price, quantity=quantity
@@ -97,14 +97,14 @@ async def answer_lost_ioc(s: Scene) -> None:
 @case(FAMILY)
 async def answer_late(s: Scene) -> None:
     """Two seconds pass before the order is taken: one order and known as working, or none and known as none."""
-    await s.plant(PLACE, "delay", delay_ms=2000)
+    await s.plant(PLACE, "request_delay", ms=2000)
     await _either(s, await _resting(s))
 
 
 @case(FAMILY)
 async def answer_later_than_patience(s: Scene) -> None:
     """The order lies at the venue for six seconds: taken late or dead by its recvWindow, and known as what it is."""
-    await s.plant(PLACE, "delay", delay_ms=6000)
+    await s.plant(PLACE, "request_delay", ms=6000)
     answer = await _resting(s)
     await s.holds(lambda: _at_most(s, 1), 7.0, "the order was sent twice")
     await _either(s, answer)
@@ -121,8 +121,8 @@ async def _either(s: Scene, answer: Answer) -> None:
 @case(FAMILY)
 async def stale_query_after_a_lost_answer(s: Scene) -> None:
     """Answer lost, user stream silent, and the query says -2013 twice while the order works: it is not given up."""
-    await s.world.fault("mute_private")
-    await s.plant(PLACE, "drop_reply")
+    await s.world.fault("user_silent")
+    await s.plant(PLACE, "answer_lost")
     await s.plant(QUERY, "error", code=-2013, status=400, msg="Order does not exist.", count=2)
     await _counted(s, await _resting(s))
 
@@ -188,7 +188,7 @@ async def cancel_answer_lost(s: Scene) -> None:
     """The cancel is executed, its answer is lost: the client learns that the order is gone."""
     price, quantity = await s.far("BUY")
     client_id = await s.place("BUY", quantity, price)
-    await s.plant(CANCEL, "drop_reply")
+    await s.plant(CANCEL, "answer_lost")
     await s.ask("cancel", symbol=BTC, client_id=client_id)
     if (await s.order_agrees(client_id))["status"] != "CANCELED":
         raise Failed("the order is not cancelled")
@@ -212,7 +212,7 @@ async def cancel_refused_though_working(s: Scene) -> None:
 @case(FAMILY)
 async def order_socket_cut_between_orders(s: Scene) -> None:
     """The WebSocket API connection is cut: the next order goes through, once, by whatever door."""
-    await s.world.fault("close_wsapi")
+    await s.world.fault("socket_cut", route="wsapi")
 
     async def placed() -> bool:
         return (await _resting(s)).ok
@@ -229,7 +229,7 @@ async def filled_behind_a_lost_cancel(s: Scene) -> None:
     bid, _ = await s.world.quote(BTC)
     quantity = await s.small() * 20
     client_id = await s.place("BUY", quantity, bid)
-    await s.plant(CANCEL, "drop_reply")
+    await s.plant(CANCEL, "answer_lost")
     await s.ask("cancel", symbol=BTC, client_id=client_id)
     found = await s.order_agrees(client_id)
     if await s.position_seen() != Decimal(found["executedQty"]):

@@ -27,9 +27,9 @@ async def _noticed(s: Scene) -> None:
 @case(FAMILY)
 async def market_sockets_cut(s: Scene) -> None:
     """All market sockets are cut: the client connects again and its best prices are the venue's."""
-    await s.world.fault("close_streams", route="public")
-    await s.world.fault("close_streams", route="market")
-    await s.world.fault("close_streams", route="any")
+    await s.world.fault("day_cut", route="public")
+    await s.world.fault("day_cut", route="market")
+    await s.world.fault("day_cut", route="any")
     await s.top_agrees()
     await s.trusts("market")
 
@@ -37,7 +37,7 @@ async def market_sockets_cut(s: Scene) -> None:
 @case(FAMILY)
 async def private_socket_cut(s: Scene) -> None:
     """The user socket is cut and a trade happens meanwhile: it is known afterwards."""
-    await s.world.fault("close_streams", route="private")
+    await s.world.fault("day_cut", route="private")
     await _hand_trade(s)
     await _noticed(s)
 
@@ -47,8 +47,8 @@ async def every_socket_cut_while_an_order_works(s: Scene) -> None:
     """All sockets are cut with an order working: it is neither lost nor sent again."""
     price, quantity = await s.far("BUY")
     client_id = await s.place("BUY", quantity, price)
-    await s.world.fault("close_streams")
-    await s.world.fault("close_wsapi")
+    await s.world.fault("day_cut")
+    await s.world.fault("socket_cut", route="wsapi")
     await s.sent_once()
     await s.order_agrees(client_id, limit_s=NOTICE_S)
     await s.trusts("market", "account")
@@ -59,7 +59,7 @@ async def every_socket_cut_while_an_order_works(s: Scene) -> None:
 @case(FAMILY)
 async def listen_key_expires_with_notice(s: Scene) -> None:
     """listenKeyExpired: a new key is fetched, and a trade after it is known."""
-    await s.world.fault("expire_listen_key")
+    await s.world.fault("listen_key_expired")
     await s.trusts("account")
     await _hand_trade(s)
     await _noticed(s)
@@ -68,7 +68,7 @@ async def listen_key_expires_with_notice(s: Scene) -> None:
 @case(FAMILY)
 async def listen_key_gone_without_notice(s: Scene) -> None:
     """The key dies in silence, the socket stays open: a trade after it is known in time all the same."""
-    await s.world.fault("expire_listen_key", silent=True)
+    await s.world.fault("listen_key_gone")
     await _hand_trade(s)
     await _noticed(s)
 
@@ -76,7 +76,7 @@ async def listen_key_gone_without_notice(s: Scene) -> None:
 @case(FAMILY)
 async def user_stream_silent(s: Scene) -> None:
     """The user stream stays open and says nothing: an own fill and another hand's trade are known in time."""
-    await s.world.fault("mute_private")
+    await s.world.fault("user_silent")
     await _hand_trade(s)
     await _noticed(s)
 
@@ -84,7 +84,7 @@ async def user_stream_silent(s: Scene) -> None:
 @case(FAMILY)
 async def own_fill_on_a_silent_user_stream(s: Scene) -> None:
     """The user stream says nothing: the client's own market order is known as filled."""
-    await s.world.fault("mute_private")
+    await s.world.fault("user_silent")
     client_id = await s.place("BUY", await s.small())
     await s.order_agrees(client_id, limit_s=NOTICE_S)
     await s.position_seen()
@@ -96,7 +96,7 @@ async def resting_order_filled_in_silence(s: Scene) -> None:
     """The user stream says nothing while another account fills the client's resting order: fill and position known."""
     quantity = await s.small()
     client_id, price = await s.inside(quantity)
-    await s.world.fault("mute_private")
+    await s.world.fault("user_silent")
     await s.hit(client_id, price, quantity)
     await s.order_agrees(client_id, limit_s=NOTICE_S)
     await s.agrees(NOTICE_S)
@@ -108,7 +108,7 @@ async def resting_order_filled_while_reconnecting(s: Scene) -> None:
     quantity = await s.small()
     client_id, price = await s.inside(quantity * 2)
     await s.hit(client_id, price, quantity)
-    await s.world.fault("close_streams", route="private")
+    await s.world.fault("day_cut", route="private")
     await s.hit(client_id, price, quantity * 2)
     await s.order_agrees(client_id, limit_s=NOTICE_S)
     await s.agrees(NOTICE_S)

@@ -355,7 +355,7 @@ class Scene:
             Unspoken: nobody met any of it, so nothing was shown.
         """
         met = await self.met()
-        await self.world.fault("clear")
+        await self.world.clear()
         planted, self._planted = self._planted, 0
         if planted and not met:
             raise Unspoken("a request at the door of the fault")
@@ -363,7 +363,7 @@ class Scene:
     async def clean(self) -> bool:
         """Whether another case may be played here: nothing open, nothing held, no fault, a client that would trade."""
         with contextlib.suppress(Exception):
-            await self.world.fault("clear")
+            await self.world.clear()
             truth = await self.world.truth()
             if truth.open or truth.algos or truth.positions or not self.started:
                 return False

@@ -176,13 +176,17 @@ class World:
         except (aiohttp.ClientError, TimeoutError) as e:
             raise VenueFault(f"control {name}: {e!r}") from e
 
-    async def fault(self, kind: str, **fields: Any) -> None:
-        """Plant or do one fault."""
-        await self.control("fault", {"kind": kind} | fields)
+    async def fault(self, name: str, **params: Any) -> None:
+        """Inject one fault."""
+        await self.control("fault", {"name": name} | params)
+
+    async def clear(self) -> None:
+        """End every fault."""
+        await self.control("fault/clear", {})
 
     async def faults_left(self) -> int:
-        """How often planted failures are still to happen."""
-        return sum(int(row["count"]) for row in (await self.control("faults"))["planted"])
+        """How often counted faults are still to strike."""
+        return sum(int(row["left"]) for row in (await self.control("faults"))["injected"])
 
     async def truth(self) -> Truth:
         """The whole truth now."""
