@@ -269,20 +269,22 @@ async def test_reads_show_the_past(tmp_path: Path) -> None:
 
 @notices("snapshot_old")
 async def test_a_snapshot_older_than_the_stream(tmp_path: Path) -> None:
-    """Its lastUpdateId lies before the first event a client buffered; the next snapshot joins."""
+    """It ends before the event a client began to buffer with, so that nothing joins; the next snapshot is newer."""
     async with (
         quiet(tmp_path, events_per_s=300) as client,
         reading(client, "public/ws/btcusdt@depth@0ms") as ws,
     ):
         await inject(client, "snapshot_old", symbol=SYMBOL)
+        injected_u = client.venue.ex.market(SYMBOL).last_u
         first = json.loads(await receive(ws))
-        later = json.loads(await receive(ws))
+        while first["pu"] <= injected_u:
+            first = json.loads(await receive(ws))
         url = f"{client.base}/fapi/v1/depth?symbol={SYMBOL}&limit=5"
         async with client.http.get(url) as r:
             old = await r.json()
         async with client.http.get(url) as r:
             new = await r.json()
-        assert old["lastUpdateId"] <= first["pu"] < later["u"] <= new["lastUpdateId"]
+        assert old["lastUpdateId"] <= injected_u < first["pu"] < first["u"] <= new["lastUpdateId"]
         assert (len(old["bids"]), set(old)) == (5, set(new))
 
 

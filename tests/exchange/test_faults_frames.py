@@ -254,6 +254,14 @@ async def test_a_plan_counts_frames_and_requests_exactly(tmp_path: Path) -> None
         assert "Invalid symbol" in seen["failed"][0]["error"]
         assert not any(conn.tampers for conn in client.venue.hub.conns)
         assert client.venue.hub.on_open == []
+        await inject(client, "frame_drop", after_frames=1)
+        await inject(client, "error", path="time", code=-1001, after_requests=1)
+        publish(client, 7, 8, 9)
+        assert await numbers(ws, 2) == [7, 9]
+        assert [(await client.call("GET", "/fapi/v1/time", signed=False))[0] for _ in range(3)] == [200, 400, 200]
+        await inject(client, "frame_drop", at_s=3600)
+        assert await client.operate("fault/clear") == {"ok": True, "ended": 1}
+        assert client.venue.injector.waiting == []
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ async def test_limits_answer_429_then_418_with_retry_after(tmp_path: Path) -> No
         assert head.split()[1] == b"418"
         limits.addresses.clear()
         assert (await raw(client, "GET", "/fapi/v1/time"))[0].split()[1] == b"200"
-        client.venue.control.fault({"kind": "ban"})
+        client.venue.control.fault({"name": "banned_418"})
         assert (await raw(client, "GET", "/fapi/v1/time"))[0].split()[1] == b"418"
 
 

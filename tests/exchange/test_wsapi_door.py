@@ -138,7 +138,7 @@ async def test_a_revoked_key_is_told(tmp_path: Path) -> None:
     """The connection logged on with it gets 401 with a null id, and is logged off; its key is unknown from then on."""
     async with running(tmp_path) as client, connected(client) as ws:
         await ask(ws, client.signed_message(1, "session.logon", ed25519=True))
-        client.venue.control.fault({"kind": "revoke_key", "api_key": "test-key"})
+        client.venue.control.fault({"name": "key_revoked", "key": "test-key"})
         assert json.loads(await receive(ws)) == {
             "id": None,
             "status": 401,
@@ -151,7 +151,7 @@ async def test_a_revoked_key_is_told(tmp_path: Path) -> None:
             answer = await ask(ws, request)
             assert (answer["status"], answer["error"]["code"]) == (401, code)
         with pytest.raises(ValueError, match="no key"):
-            client.venue.control.fault({"kind": "revoke_key", "api_key": "test-key"})
+            client.venue.control.fault({"name": "key_revoked", "key": "test-key"})
 
 
 @on_a_loop
