@@ -25,7 +25,7 @@ BUILD_S = 540.0
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client: script, pinned packages, oldest and newest Python, time, and why it cannot meet an authority of ours."""
+    """A client: script, pinned packages, oldest and newest Python, time, and why it cannot meet our authority."""
 
     name: str
     script: str
