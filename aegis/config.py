@@ -326,7 +326,10 @@ _BOUNDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("feed.sockets_streams_max", lambda v: 1 <= v <= 1024, "1 to 1024"),
     ("brain.strategy", lambda v: re.fullmatch(r"[\w.]+:\w+", v) is not None, "module:Class"),
     ("brain.timer_ms", lambda v: 1 <= v <= 60000, "1 to 60000"),
-    *((f"risk.{f}", _money, "a decimal above 0") for f in ("order_notional_max", "position_notional_max", "loss_limit")),
+    *(
+        (f"risk.{f}", _money, "a decimal above 0")
+        for f in ("order_notional_max", "position_notional_max", "loss_limit")
+    ),
     *((f"risk.{f}", _positive, "above 0") for f in ("collar_bps", "orders_per_s", "open_orders_max")),
     *((f"recon.{f}", _positive, "above 0") for f in Recon.__struct_fields__),
     ("deadman.countdown_s", lambda v: v >= 5, "5 or more"),

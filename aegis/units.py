@@ -63,8 +63,8 @@ class Num:
             Inexact: the value has digits beyond `e` places.
         """
         if e >= self.e:
-            return self.m * 10 ** (e - self.e)
-        q, r = divmod(self.m, 10 ** (self.e - e))
+            return self.m * int(10 ** (e - self.e))
+        q, r = divmod(self.m, int(10 ** (self.e - e)))
         if r:
             raise Inexact(f"{self} has more than {e} decimal places")
         return q

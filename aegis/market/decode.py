@@ -81,7 +81,7 @@ def _exact(number: Decimal, exp: int) -> int:
     assert isinstance(power, int)
     value = int("".join(map(str, digits)))
     shift = power + exp
-    value = value * 10**shift if shift >= 0 else value // 10**-shift
+    value = value * int(10**shift) if shift >= 0 else value // int(10**-shift)
     return -value if sign else value
 
 

@@ -20,6 +20,9 @@ from shapes import DECIMAL, Grid
 PUBLIC = """
 GET /fapi/v1/ping {}
 GET /fapi/v1/time {serverTime:i}
+GET /api/v3/ping {}
+GET /api/v3/time {serverTime:i}
+GET /fapi/v1/tradingSchedule {updateTime:i marketSchedules:{*:{sessions:[{startTime:i endTime:i type:s}]}}}
 GET /fapi/v1/exchangeInfo {timezone:s serverTime:i futuresType:s rateLimits:[$limit] exchangeFilters:[s]* \
 assets:[{asset:s marginAvailable:b autoAssetExchange:d}] symbols:[$listing]}
 GET /fapi/v1/depth $book

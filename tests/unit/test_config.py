@@ -80,7 +80,7 @@ def test_unknown_names_are_refused_from_environment_and_command_line() -> None:
     """A misspelt variable or override is no silent default."""
     with pytest.raises(ConfigError, match="AEGIS_FEED_STALES: unknown key"):
         load(None, {"AEGIS_FEED_STALES": "1"})
-    with pytest.raises(ConfigError, match="unknown key 'nonsense.x'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'nonsense\.x'"):
         load(None, {}, {"nonsense.x": 1})
     with pytest.raises(ConfigError, match=r"unknown key paper\.sed"):
         load(None, {}, {"paper.sed": 1})

@@ -66,7 +66,7 @@ def scene(ring: Ring, venue: Venue) -> tuple[Marks, Filler, list[str]]:
 
 
 def test_the_hole_is_filled_once_and_exactly() -> None:
-    """Ids between the last before and the first after, over pages and a failure; a symbol without a hole costs nothing."""
+    """Ids between the last before and the first after, over pages and a failure; no hole costs nothing."""
     ring = Ring()
     venue = Venue(ring, newest=9_000, failures=1)
     marks, filler, _ = scene(ring, venue)

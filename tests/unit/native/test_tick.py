@@ -1,4 +1,4 @@
-"""tick.c and pump.c against the oracle: same records or refused by both, on every frame of the captures, however cut."""
+"""tick.c and pump.c against the oracle: same records or refused by both, on every captured frame, however cut."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def replay(bench: rig.Bench, frames: list[bytes], dice: random.Random) -> dict[s
 
 def snapshot(bench: rig.Bench, books: dict[str, Book], name: str, body: dict) -> None:
     book = books[name]
-    sides = [[(Num.parse(p).at(book.px_exp), Num.parse(q).at(book.qty_exp)) for p, q in body[s]] for s in ("bids", "asks")]
+    px_exp, qty_exp = book.px_exp, book.qty_exp
+    sides = [[(Num.parse(p).at(px_exp), Num.parse(q).at(qty_exp)) for p, q in body[s]] for s in ("bids", "asks")]
     book.snapshot(body["lastUpdateId"], *sides)
     bench.market.book_snapshot(name, body["lastUpdateId"], *sides)
 
