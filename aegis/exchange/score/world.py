@@ -176,17 +176,17 @@ class World:
         except (aiohttp.ClientError, TimeoutError) as e:
             raise VenueFault(f"control {name}: {e!r}") from e
 
-    async def fault(self, name: str, **params: Any) -> None:
-        """Inject one fault."""
-        await self.control("fault", {"name": name} | params)
+    async def inject(self, name: str, **params: Any) -> int:
+        """Inject one of the venue's named faults; the number of the injection."""
+        return int((await self.control("fault", {"name": name} | params))["id"])
 
-    async def clear(self) -> None:
-        """End every fault."""
+    async def hits(self) -> dict[int, int]:
+        """How often each injection has struck so far."""
+        return {int(row["id"]): int(row["hits"]) for row in (await self.control("faults"))["injected"]}
+
+    async def heal(self) -> None:
+        """End all injections."""
         await self.control("fault/clear", {})
-
-    async def faults_left(self) -> int:
-        """How often counted faults are still to strike."""
-        return sum(int(row["left"]) for row in (await self.control("faults"))["injected"])
 
     async def truth(self) -> Truth:
         """The whole truth now."""
