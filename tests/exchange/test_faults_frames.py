@@ -277,6 +277,8 @@ async def test_a_plan_counts_frames_and_requests_exactly(tmp_path: Path) -> None
         ({"name": "frame_drop", "at_s": -1}, "not negative"),
         ({"name": "pu_hole", "symbol": "NONE"}, "Invalid symbol"),
         ({"name": "half_open", "route": "x"}, "route is one of"),
+        ({"name": "partial_write", "route": "wsapi"}, "answer_cut"),
+        ({"name": "socket_cut", "route": "wsapi", "after_bytes": 5}, "answer_cut"),
     ],
 )
 @on_a_loop
