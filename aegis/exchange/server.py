@@ -138,6 +138,7 @@ class Venue:
         app.router.add_route("*", "/fapi/{name:.*}", self.rest.serve)
         app.router.add_route("*", "/futures/{name:.*}", self.rest.serve)
         app.router.add_route("*", "/api/{name:.*}", self.rest.serve)
+        app.router.add_route("*", "/sapi/{name:.*}", self.rest.serve)
         app.router.add_get("/{name:.*}", self.hub.serve)
         return app
 
