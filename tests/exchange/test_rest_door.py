@@ -78,10 +78,10 @@ async def test_unknown_paths_and_methods(tmp_path: Path) -> None:
             ("GET", "/fapi/v1/time/", b"404"),
             ("GET", "/futures/data/nothing", b"404"),
             ("GET", "/", b"404"),
-            ("GET", "/sapi/v1/system/status", b"404"),
             ("POST", "/public/stream", b"404"),
             ("GET", "/public/ws/btcusdt@trade", b"404"),
             ("GET", "/ws-fapi/v1", b"404"),
+            ("GET", "/sapi/v1/nothing", b"404"),
             ("POST", "/fapi/v1/time", b"405"),
         ):
             head, body = await raw(client, method, path)
@@ -117,6 +117,36 @@ async def test_what_is_no_request_is_refused_without_a_trace(tmp_path: Path, cap
             writer.close()
         assert (await client.call("GET", "/fapi/v1/ping", signed=False))[0] == 200
     assert not caplog.records
+
+
+@on_a_loop
+async def test_the_wallet_door(tmp_path: Path) -> None:
+    """ccxt with all its addresses on the venue: no coins (signed, else refused), and a venue in good health."""
+    async with running(tmp_path) as client:
+        path = "/sapi/v1/capital/config/getall"
+        assert await client.ok("GET", path) == []
+        head, body = await raw(client, "GET", path)
+        assert (head.split()[1], json.loads(body)["code"]) == (b"400", -1102)
+        _, body = await raw(client, "GET", "/sapi/v1/system/status")
+        assert json.loads(body) == {"status": 0, "msg": "normal"}
+
+
+@on_a_loop
+async def test_an_id_spelt_without_capitals(tmp_path: Path) -> None:
+    """node-binance-api cancels a conditional order by `algoid`."""
+    async with running(tmp_path) as client:
+        price = await low_price(client)
+        asked = {
+            "algoType": "CONDITIONAL",
+            "symbol": SYMBOL,
+            "side": "SELL",
+            "type": "STOP_MARKET",
+            "quantity": "0.010",
+        }
+        made = await client.ok("POST", "/fapi/v1/algoOrder", **asked, triggerPrice=price)
+        gone = await client.ok("DELETE", "/fapi/v1/algoOrder", symbol=SYMBOL, algoid=made["algoId"])  # type: ignore[index]
+        assert gone["algoId"] == made["algoId"]  # type: ignore[index]
+        assert await client.ok("GET", "/fapi/v1/openAlgoOrders") == []
 
 
 @on_a_loop
