@@ -46,7 +46,7 @@ TICK_S = 0.01
 PING_NS = 300_000_000
 LINE_MAX = 1 << 17  # bytes of an address: 1024 stream names fit
 LOG = logging.getLogger(__name__)
-REST = ("/fapi/", "/futures/", "/api/")  # paths of REST, whatever headers come with them
+REST = ("/fapi/", "/futures/", "/api/", "/sapi/")  # paths of REST, whatever headers come with them
 NAMES = ("main", "second", "third", "fourth", "fifth")
 
 
