@@ -17,7 +17,7 @@ from aegis.exchange import events, margin
 from aegis.exchange.account import Account, Position
 from aegis.exchange.brackets import maintenance_e8
 from aegis.exchange.engine import Exchange
-from aegis.exchange.instrument import Market
+from aegis.exchange.instrument import Market, Trade
 from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import BUY, SELL, Fill, Order, Outcome
 
@@ -202,6 +202,8 @@ class Liquidation:
                 x.take(px, qty)
         tid, m.next_trade = m.next_trade, m.next_trade + 1
         done = ex.book(m, Fill(other, o, o.side, px, qty), tid, before, now)
+        if ex.prints:
+            ex.md.outside(m, Trade(tid, px, qty, now, o.side == SELL), "INSURANCE_FUND" if other is None else "ADL")
         ex.tell_all(m, Outcome(), other, done, now, how="CALCULATED")
 
     def _fee(self, v: Victim, o: Order, lost: int) -> None:

@@ -116,10 +116,8 @@ class MarketData:
     # trades ---------------------------------------------------------------------
     def traded(self, m: Market, fills: list[tuple[int, int, int]], side: int, now_ms: int) -> None:
         """Publish executions of one taker: rows of (trade id, price, quantity)."""
-        spec, maker = m.spec, side != BUY
-        flag = "true" if maker else "false"
-        name = f"{m.lower}@trade"
-        wanted = self.hub.wants(name)
+        maker = side != BUY
+        wanted = self.hub.wants(f"{m.lower}@trade")
         minute = now_ms // MINUTE_MS * MINUTE_MS
         for tid, px, qty in fills:
             m.trades.append(Trade(tid, px, qty, now_ms, maker))
@@ -128,12 +126,21 @@ class MarketData:
             m.candles[-1].add(px, qty, tid, not maker)
             self._aggregate(m, (tid, px, qty), maker, now_ms)
             if wanted:
-                self.hub.publish(
-                    name,
-                    f'{{"e":"trade","E":{now_ms},"T":{now_ms},"s":"{spec.name}","t":{tid},"p":"{spec.px(px)}",'
-                    f'"q":"{spec.qty(qty)}","X":"MARKET","m":{flag},"st":1}}',
-                )
+                self._print(m, m.trades[-1], "MARKET")
         m.last_px = fills[-1][1]
+
+    def outside(self, m: Market, trade: Trade, kind: str) -> None:
+        """Publish an execution outside the book, of INSURANCE_FUND or ADL; it moves no price, joins no aggregate."""
+        m.trades.append(trade)
+        self._print(m, trade, kind)
+
+    def _print(self, m: Market, t: Trade, kind: str) -> None:
+        s = m.spec
+        self.hub.publish(
+            f"{m.lower}@trade",
+            f'{{"e":"trade","E":{t.time_ms},"T":{t.time_ms},"s":"{s.name}","t":{t.id},"p":"{s.px(t.px)}",'
+            f'"q":"{s.qty(t.qty)}","X":"{kind}","m":{"true" if t.buyer_maker else "false"},"st":1}}',
+        )
 
     def _aggregate(self, m: Market, fill: tuple[int, int, int], maker: bool, now_ms: int) -> None:
         tid, px, qty = fill

@@ -290,6 +290,3 @@ def _patience(order: Order) -> int:
     if order.state in (State.WORKING, State.PARTIAL) and order.tif in (Tif.GTC, Tif.GTX, Tif.GTD):
         return AUDIT_NS
     return ASK_FIRST_NS if order.state is not State.SENT else int(SEND_S * 1e9) + ASK_FIRST_NS
-
-
-

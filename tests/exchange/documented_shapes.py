@@ -22,6 +22,8 @@ GET /fapi/v1/ping {}
 GET /fapi/v1/time {serverTime:i}
 GET /api/v3/ping {}
 GET /api/v3/time {serverTime:i}
+GET /sapi/v1/system/status {status:i msg:s}
+GET /sapi/v1/capital/config/getall [s]*
 GET /fapi/v1/tradingSchedule {updateTime:i marketSchedules:{*:{sessions:[{startTime:i endTime:i type:s}]}}}
 GET /fapi/v1/exchangeInfo {timezone:s serverTime:i futuresType:s rateLimits:[$limit] exchangeFilters:[s]* \
 assets:[{asset:s marginAvailable:b autoAssetExchange:d}] symbols:[$listing]}

@@ -23,6 +23,7 @@ from aegis.exchange.faults.plan import Row
 
 SYMBOL, STREAM = "BTCUSDT", "btcusdt@bookTicker"
 SILENCE_S = 0.15  # far above what a frame takes on loopback
+TEST_S = 30.0
 NOTICED: dict[str, str] = {}  # fault -> test
 Test = Callable[..., Coroutine[Any, Any, None]]
 
@@ -46,7 +47,7 @@ def notices(*names: str) -> Callable[[Test], Callable[..., None]]:
 
             Injector.inject = inject  # type: ignore[method-assign]
             try:
-                asyncio.run(test(*args, **kwargs))
+                asyncio.run(asyncio.wait_for(test(*args, **kwargs), TEST_S))
             finally:
                 Injector.inject = original  # type: ignore[method-assign]
             assert set(names) <= {i.name for i in seen if i.hits}

@@ -57,7 +57,8 @@ class Work:
         tickers = ["ticker/24hr", "ticker/price", "ticker/bookTicker"]
         for name in [*tickers, "premiumIndex", "assetIndex", "symbolAdlRisk", "insuranceBalance"]:
             assert isinstance(await self.ask("GET", name), list)
-        for name in ("/api/v3/ping", "/api/v3/time", "tradingSchedule"):
+        wallet = "/sapi/v1/system/status", "/sapi/v1/capital/config/getall"
+        for name in ("/api/v3/ping", "/api/v3/time", *wallet, "tradingSchedule"):
             await self.ask("GET", name)
         await self.ask("GET", "rpiDepth", **BTC, limit=1000)
         await self.ask("GET", "/fapi/v2/ticker/price", **BTC)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from core import Venue
 
@@ -66,10 +68,13 @@ def test_a_liquidation_trades_tells_and_pays_its_fee() -> None:
 def test_beyond_bankruptcy_the_fund_pays() -> None:
     """Nobody bids above the bankruptcy price: the rest is taken over there, and the wallet ends at nothing."""
     venue = long_position("50000.00")
+    printed: list[str] = []
+    venue.ex.hub.publish = lambda name, text: printed.append(text) if name == "btcusdt@trade" else None  # type: ignore[method-assign]
     venue.mark("BTCUSDT", "57000")
     venue.tick(1000)
     assert venue.acc().position("BTCUSDT").qty == 0
     assert "CALCULATED" in {e["o"]["x"] for e in venue.events("ORDER_TRADE_UPDATE")}
+    assert [json.loads(text)["X"] for text in printed] == ["INSURANCE_FUND"]
     assert venue.acc().wallet["USDT"] == 0
     venue.ex.verify()
 

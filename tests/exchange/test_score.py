@@ -144,7 +144,7 @@ def test_a_fault_nobody_met_shows_nothing(tmp_path: Path) -> None:
     """A case whose planted fault was not met is not passed."""
 
     async def unmet(s: Scene) -> None:
-        await s.error(-2010)
+        await s.inject("error", code=-2010)
 
     results = asyncio.run(Runner(PLAIN, 1, 1, tmp_path).run([Case("test", "unmet", "Plants in vain.", unmet)]))
     assert [r.verdict for r in results] == [Verdict.UNSPOKEN]

@@ -117,12 +117,14 @@ def rate_limited_429(f: Injection, *, path: str = "", count: int = 1, retry_afte
     _refuse(f, TooMany(-1003, msg, 429, retry_after_s), path, False)
 
 
-def banned_418(f: Injection, *, ms: int = 120_000, ip: str = "127.0.0.1") -> None:
-    """HTTP 418: an address is banned for `ms`, on every door."""
-    f.stand(for_ms=ms)
+def banned_418(f: Injection, *, ms: int = 0, ip: str = "127.0.0.1") -> None:
+    """HTTP 418: an address is banned on every door, for `ms` or as long as the venue's rules say, each time longer."""
+    limits, now = f.api.limits, f.ex.clock()
+    address = limits.address(ip)
+    until = now + ms if ms else limits.ban(ip, now)
+    address.banned_until_ms = until
+    f.stand(for_ms=until - now)
     f.hits += 1
-    address = f.api.limits.address(ip)
-    address.banned_until_ms = f.ex.clock() + ms
     f.undo(lambda: setattr(address, "banned_until_ms", 0))
 
 

@@ -97,6 +97,11 @@ class Injection:
             self.end()
         return not self.live
 
+    @property
+    def left(self) -> int:
+        """How many strikes of its count are still to come; 0 without a count, and when it is over."""
+        return self._count - self.hits if self._count and not self.over() else 0
+
     def undo(self, step: Callable[[], object]) -> None:
         """Do this when it ends."""
         self._undo = [*(self._undo or ()), step]

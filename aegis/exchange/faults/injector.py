@@ -32,13 +32,16 @@ class Injector:
 
     Attributes:
         injected: all of them, by number.
+        standing: those that may still be live.
+        waiting: rows to come, each with the second, frame or request after which it is due.
         failed: rows of the plan that could not be injected when their moment came, each with why.
     """
 
     def __init__(self, ex: Exchange, api: WsApi, seed: int) -> None:
         self.ex, self.api, self.seed = ex, api, seed
         self.injected: dict[int, Injection] = {}
-        self.waiting: list[Row] = []
+        self.standing: list[Injection] = []
+        self.waiting: list[tuple[Row, float]] = []
         self.failed: list[dict[str, Any]] = []
         self.began_ns = mono_ns()
         self.frames = 0
@@ -60,7 +63,9 @@ class Injector:
             made.end()
             raise
         self.injected[ident] = made
-        if not made.standing:
+        if made.standing:
+            self.standing.append(made)
+        else:
             made.hits = 1
             made.end()
         return made
@@ -77,28 +82,34 @@ class Injector:
 
     # later ------------------------------------------------------------------------
     def schedule(self, rows: list[Row]) -> None:
-        """Take a plan: rows without a moment at once, the others when it comes."""
+        """Take a plan: rows without a moment at once, the others when it comes, counted from now."""
         for row in rows:
             if row.moment:
-                self.waiting.append(row)
+                self.waiting.append((row, row.value + self._past(row.moment)))
             else:
                 self.inject(row)
         self._count()
 
     def tick(self) -> None:
         """Inject what is due by the clock, and end what has had its time."""
-        self._due("at_s", (mono_ns() - self.began_ns) / 1e9)
-        for one in self.injected.values():
-            one.over()
+        self._due("at_s")
+        self.standing = [one for one in self.standing if not one.over()]
 
-    def _due(self, moment: str, value: float) -> None:
+    def _past(self, moment: str) -> float:
+        """Seconds, frames or requests until now."""
+        if moment == "at_s":
+            return (mono_ns() - self.began_ns) / 1e9
+        return self.frames if moment == "after_frames" else self.ex.faults.requests
+
+    def _due(self, moment: str) -> None:
         """Inject the rows of a moment that has come."""
-        due = [row for row in self.waiting if row.moment == moment and row.value <= value]
+        past = self._past(moment) if self.waiting else 0.0
+        due = [(row, at) for row, at in self.waiting if row.moment == moment and at <= past]
         if not due:
             return
-        self.waiting = [row for row in self.waiting if row not in due]
+        self.waiting = [one for one in self.waiting if one not in due]
         self._count()
-        for row in due:
+        for row, _ in due:
             try:
                 self.inject(row)
             except (AegisError, ValueError) as e:
@@ -106,7 +117,7 @@ class Injector:
 
     def _count(self) -> None:
         """Count frames and requests while a row waits for them, and only then."""
-        moments = {row.moment for row in self.waiting}
+        moments = {row.moment for row, _ in self.waiting}
         self.ex.faults.on_request = self._request if "after_requests" in moments else None
         hub = self.ex.hub
         if ("after_frames" in moments) != (self._attach in hub.on_open):
@@ -125,12 +136,12 @@ class Injector:
     def _frame(self, _stream: str, text: str) -> list[tuple[float, str]]:
         """One frame passes; what is due after it meets the next one."""
         self.frames += 1
-        self._due("after_frames", self.frames)
+        self._due("after_frames")
         return [(0.0, text)]
 
     def _request(self) -> None:
         """A request comes; what was due after those before it meets this one."""
-        self._due("after_requests", self.ex.faults.requests)
+        self._due("after_requests")
 
     # seen -------------------------------------------------------------------------
     def view(self) -> dict[str, Any]:
@@ -146,9 +157,17 @@ class Injector:
                 for fault in CATALOGUE.values()
             ],
             "injected": [
-                {"id": i.ident, "name": i.name, "params": i.params, "at": i.at_ms, "hits": i.hits, "live": not i.over()}
+                {
+                    "id": i.ident,
+                    "name": i.name,
+                    "params": i.params,
+                    "at": i.at_ms,
+                    "hits": i.hits,
+                    "left": i.left,
+                    "live": not i.over(),
+                }
                 for i in self.injected.values()
             ],
-            "waiting": [row.shown() for row in self.waiting],
+            "waiting": [row.shown() for row, _ in self.waiting],
             "failed": self.failed,
         }

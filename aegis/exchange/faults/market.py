@@ -61,7 +61,7 @@ def cancel_elsewhere(f: Injection, *, symbol: str, account: str = "") -> None:
 def key_revoked(f: Injection, *, key: str) -> None:
     """An API key is taken away: -2015 from now on, and logged-on connections are told."""
     if not f.api.revoke(key):
-        raise ValueError("no such key")
+        raise ValueError(f"no key {key!r}")
 
 
 def filter_change(

@@ -25,8 +25,8 @@ class Row:
     One fault to come.
 
     Args:
-        moment: "at_s" seconds from start, "after_frames" that many stream frames, "after_requests" that many
-            requests; "" for at once.
+        moment: "at_s" seconds, "after_frames" stream frames or "after_requests" requests from when the plan is taken;
+            "" for at once.
         value: how many of them.
     """
 

@@ -8,7 +8,7 @@ from aegis.exchange import public
 from aegis.exchange.account import Account
 from aegis.exchange.faults.hooks import Before, Params, Result
 from aegis.exchange.faults.injection import Injection
-from aegis.exchange.order_file import Working
+from aegis.exchange.order_file import OrderFile
 
 QUERIES = ("GET /fapi/v1/order", "GET /fapi/v1/openOrder", "GET /fapi/v1/openOrders", "GET /fapi/v1/allOrders")
 READS = ("WS order.status", "WS account.", "WS v2/account.")
@@ -26,14 +26,14 @@ def query_unseen(f: Injection, *, ms: int = 1000, for_ms: int = 0) -> None:
         if name not in (*QUERIES, "WS order.status") or f.over():
             return acc
         f.hits += 1
-        newest = f.ex.clock() - ms
+        known = OrderFile(acc.kept_max)
+        for o in acc.orders.values():
+            if o.time_ms <= f.ex.clock() - ms:
+                known.file(o)
+                if o.is_open:
+                    known.open[o.symbol][o.id] = o
         view = copy.copy(acc)
-        view.orders = {k: o for k, o in acc.orders.items() if o.time_ms <= newest}
-        view.by_client = {k: o for k, o in acc.by_client.items() if o.time_ms <= newest}
-        view.open = copy.copy(acc.open)
-        for symbol, rows in acc.open.items():
-            view.open[symbol] = Working()
-            view.open[symbol].update({k: o for k, o in rows.items() if o.time_ms <= newest})
+        vars(view).update(vars(known))
         return view
 
     f.seen(behind)

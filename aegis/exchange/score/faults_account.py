@@ -174,3 +174,35 @@ async def liquidated_out_of_the_blue(s: Scene) -> None:
     await s.until(closed, NOTICE_S, "the venue liquidates")
     await s.position_seen()
     await s.agrees(NOTICE_S * 2)
+
+
+@case(FAMILY)
+async def liquidation_order_of_the_venue(s: Scene) -> None:
+    """A position is liquidated whatever its margin, by an order with a client id of the venue's: booked."""
+    await s.bought()
+    await s.inject("liquidation_now", symbol=BTC)
+    if await s.position_seen():
+        raise Failed("the venue still holds something")
+    await s.agrees(NOTICE_S)
+
+
+@case(FAMILY)
+async def deleveraged_out_of_the_blue(s: Scene) -> None:
+    """A position is closed by automatic deleveraging: booked, its end known."""
+    await s.bought()
+    await s.inject("adl_now", symbol=BTC)
+    await s.position_seen()
+    await s.agrees(NOTICE_S)
+
+
+@case(FAMILY)
+async def all_orders_cancelled_by_another_hand(s: Scene) -> None:
+    """Every order of the symbol is cancelled from elsewhere: all ends are known, none is placed again."""
+    price, quantity = await s.far("BUY")
+    ids = [await s.place("BUY", quantity, price) for _ in range(3)]
+    await s.inject("cancel_elsewhere", symbol=BTC)
+    for client_id in ids:
+        if (await s.order_agrees(client_id, limit_s=NOTICE_S))["status"] != "CANCELED":
+            raise Failed("the venue's order is not cancelled")
+    await s.new_orders(3)
+    await s.agrees(NOTICE_S)

@@ -6,11 +6,11 @@ import asyncio
 from decimal import Decimal
 
 from aegis.exchange.score.case import case
-from aegis.exchange.score.scene import BTC, NOTICE_S, SETTLE_S, Scene
+from aegis.exchange.score.scene import BTC, ETH, NOTICE_S, SETTLE_S, Scene
 from aegis.exchange.score.speech import Failed, number
 
 FAMILY = "life"
-ETH, SHIB, CHINESE = "ETHUSDT", "1000SHIBUSDT", "币安人生USDT"
+SHIB, CHINESE = "1000SHIBUSDT", "币安人生USDT"
 LARGE = Decimal(90_000)  # notional no single level of the synthetic book holds
 
 

@@ -6,8 +6,8 @@ import asyncio
 from decimal import Decimal
 
 from aegis.exchange.score.case import case
-from aegis.exchange.score.life import ETH, FAMILY, large_quantity, status_agrees
-from aegis.exchange.score.scene import BTC, NOTICE_S, SETTLE_S, Scene
+from aegis.exchange.score.life import FAMILY, large_quantity, status_agrees
+from aegis.exchange.score.scene import BTC, ETH, NOTICE_S, SETTLE_S, Scene
 from aegis.exchange.score.speech import Failed, number
 
 

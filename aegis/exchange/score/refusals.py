@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from aegis.exchange.clock import now_ms
 from aegis.exchange.score.case import case
-from aegis.exchange.score.scene import BTC, NOTICE_S, Scene
+from aegis.exchange.score.scene import BTC, ETH, NOTICE_S, Scene
 from aegis.exchange.score.speech import Failed, Unspoken
 
 FAMILY = "errors"
@@ -178,7 +178,7 @@ async def amend_that_changes_nothing(s: Scene) -> None:
 
 async def _told(s: Scene, code: int, status: int = 400) -> None:
     """A planted refusal is told with its code, leaves no order, is not tried again, and the next order goes through."""
-    await s.error(code, status)
+    await s.inject("error", code=code, status=status, msg="planted")
     price, quantity = await s.far("BUY")
     answer = await s.ask("place", symbol=BTC, side="BUY", type="LIMIT", time_in_force="GTC", price=price,
                          quantity=quantity)  # fmt: skip
@@ -211,6 +211,49 @@ async def bad_signature_is_told(s: Scene) -> None:
     await s.still_trades()
 
 
+@case(FAMILY, last=True)
+async def key_taken_away(s: Scene) -> None:
+    """The API key is revoked: an order is told as refused (-2015), and the account is not called trusted any more."""
+    price, quantity = await s.far("BUY")
+    await s.inject("key_revoked", key=s.world.api_key)
+    await s.refused(
+        "place", -2015, symbol=BTC, side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
+    )
+
+    async def doubted() -> bool:
+        return (await s.health()).get("account") != "trusted"
+
+    await s.until(doubted, NOTICE_S, "the account is not called trusted")
+
+
+@case(FAMILY)
+async def symbol_stops_trading(s: Scene) -> None:
+    """A symbol that stops trading: its orders are refused (-4140), others go through."""
+    price, quantity = await s.far("SELL", ETH)
+    await s.inject("symbol_halted", symbol=ETH)
+    await s.refused(
+        "place", -4140, -4141, -1122, -4108, symbol=ETH, side="SELL", type="LIMIT", time_in_force="GTC", price=price,
+        quantity=quantity,
+    )  # fmt: skip
+    await s.new_orders(0)
+    await s.still_trades()
+
+
+@case(FAMILY)
+async def filters_change_on_a_live_symbol(s: Scene) -> None:
+    """The tick becomes ten times coarser without notice: the old grid is refused, nothing is left in doubt."""
+    grid = await s.world.grid(ETH)
+    price, quantity = await s.far("BUY", ETH)
+    crooked = price // (grid.tick * 10) * (grid.tick * 10) + grid.tick * 3
+    await s.inject("filter_change", symbol=ETH, tick=format(grid.tick * 10, "f"))
+    await s.refused(
+        "place", -4014, -1111, -1013, symbol=ETH, side="BUY", type="LIMIT", time_in_force="GTC", price=crooked,
+        quantity=quantity,
+    )  # fmt: skip
+    await s.new_orders(0)
+    await s.still_trades()
+
+
 @case(FAMILY)
 async def key_without_permission_is_told(s: Scene) -> None:
     """-2015 with status 401 is told as refused."""
@@ -228,38 +271,13 @@ async def symbol_may_only_be_reduced(s: Scene) -> None:
 @case(FAMILY)
 async def too_many_orders_is_told(s: Scene) -> None:
     """-1015 with status 429 is told as refused or rate limited; the order is not sent again by itself."""
-    await s.error(-1015, 429)
+    await s.inject("error", code=-1015, status=429, msg="Too many new orders.")
     price, quantity = await s.far("BUY")
     answer = await s.ask("place", symbol=BTC, side="BUY", type="LIMIT", time_in_force="GTC", price=price,
                          quantity=quantity)  # fmt: skip
     if answer.ok or answer.kind not in ("refused", "rate_limited"):
         raise Failed(f"place: {answer}, expected rate_limited or refused")
-    await s.holds(lambda: _none(s), QUIET_S, "the order was sent again")
-
-
-async def _none(s: Scene) -> bool:
-    return len((await s.world.truth()).orders) == s.before
-
-
-@case(FAMILY)
-async def timestamp_outside_the_window(s: Scene) -> None:
-    """-1021: the order is certainly not placed, so it may be sent once more; done means one order, refused none."""
-    await s.error(-1021)
-    price, quantity = await s.far("BUY")
-    answer = await s.ask("place", symbol=BTC, side="BUY", type="LIMIT", time_in_force="GTC", price=price,
-                         quantity=quantity)  # fmt: skip
-    if not answer.ok and answer.kind != "refused":
-        raise Failed(f"place: {answer}, expected done or refused")
-    await s.holds(lambda: _at_most_one(s), QUIET_S, "the order was sent twice")
-    await s.new_orders(1 if answer.ok else 0)
-    await s.agrees()
-    await s.clear()
-    if answer.ok:
-        await s.ok("cancel_all", symbol=BTC)
-
-
-async def _at_most_one(s: Scene) -> bool:
-    return len((await s.world.truth()).orders) <= s.before + 1
+    await s.holds(lambda: s.at_most(0), QUIET_S, "the order was sent again")
 
 
 @case(FAMILY, venue={"weight": 400}, last=True)

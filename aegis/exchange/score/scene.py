@@ -27,9 +27,8 @@ SETTLE_S = 20.0
 NOTICE_S = 30.0
 CLEAN_S = 2.0
 LOOK_S, LOOK_S_MAX = 0.05, 1.0  # a client that asks the venue for every answer must not run into its limits
-BTC = "BTCUSDT"
+BTC, ETH = "BTCUSDT", "ETHUSDT"
 FAR = Decimal("0.975")
-PLACE = ("POST /fapi/v1/order", "order.place")
 
 
 class Scene:
@@ -50,7 +49,7 @@ class Scene:
         self.verbs: tuple[str, ...] = ()
         self.name = ""
         self.before = 0
-        self._planted = 0
+        self._injected: dict[int, str] = {}
 
     @property
     def client(self) -> Client:
@@ -83,7 +82,7 @@ class Scene:
 
     async def begin(self) -> None:
         """Remember how many orders the venue has seen."""
-        self._planted = 0
+        self._injected = {}
         self.before = len((await self.world.truth()).orders)
 
     # -- asking
@@ -169,13 +168,14 @@ class Scene:
             raise Failed(f"the venue saw {len(found)} orders, expected {count}")
         return found
 
+    async def at_most(self, count: int) -> bool:
+        """Whether the venue saw no more orders than this since the case began."""
+        return len((await self.world.truth()).orders) <= self.before + count
+
     async def sent_once(self, for_s: float = 3.0) -> dict[str, Any]:
         """The one order of this case; no second one comes within `for_s` s."""
 
-        async def one() -> bool:
-            return len((await self.world.truth()).orders) <= self.before + 1
-
-        await self.holds(one, for_s, "the order was sent a second time")
+        await self.holds(lambda: self.at_most(1), for_s, "the order was sent a second time")
         return (await self.new_orders(1))[0]
 
     async def order_agrees(self, client_id: str, symbol: str = BTC, limit_s: float = SETTLE_S) -> dict[str, Any]:
@@ -333,37 +333,50 @@ class Scene:
 
     # -- faults
 
-    async def plant(self, paths: tuple[str, ...], kind: str, **fields: Any) -> None:
-        """The next request at each of these doors suffers a fault."""
-        for path in paths:
-            await self.world.fault(kind, path=path, **fields)
-        self._planted += len(paths) * int(fields.get("count", 1))
+    async def inject(self, name: str, *, optional: bool = False, **params: Any) -> None:
+        """A named fault; unless `optional` something of the client must meet it, or the case shows nothing."""
+        ident = await self.world.inject(name, **params)
+        if not optional:
+            self._injected[ident] = name
 
-    async def error(self, code: int, status: int = 400, msg: str = "planted") -> None:
-        """The next new order is refused with this, by either door."""
-        await self.plant(PLACE, "error", code=code, status=status, msg=msg)
+    async def unmet(self) -> list[str]:
+        """Faults that have not struck yet."""
+        hits = await self.world.hits()
+        return [name for ident, name in self._injected.items() if not hits.get(ident)]
 
     async def met(self) -> bool:
-        """Whether a request met a planted fault."""
-        return await self.world.faults_left() < self._planted
+        """Whether every fault has struck."""
+        return not await self.unmet()
+
+    async def struck(self, limit_s: float = SETTLE_S) -> None:
+        """
+        Wait until every fault has struck.
+
+        Raises:
+            Unspoken: not within `limit_s` s: the client has nothing that it would strike.
+        """
+        try:
+            await self.until(self.met, limit_s, "faults strike")
+        except Failed as e:
+            raise Unspoken(f"what {', '.join(await self.unmet())} would strike") from e
 
     async def clear(self) -> None:
         """
-        Take back what was planted.
+        End what was injected.
 
         Raises:
-            Unspoken: nobody met any of it, so nothing was shown.
+            Unspoken: something of it never struck, so nothing was shown.
         """
-        met = await self.met()
-        await self.world.fault("clear")
-        planted, self._planted = self._planted, 0
-        if planted and not met:
-            raise Unspoken("a request at the door of the fault")
+        unmet = await self.unmet()
+        await self.world.heal()
+        self._injected = {}
+        if unmet:
+            raise Unspoken(f"what {', '.join(unmet)} would strike")
 
     async def clean(self) -> bool:
         """Whether another case may be played here: nothing open, nothing held, no fault, a client that would trade."""
         with contextlib.suppress(Exception):
-            await self.world.fault("clear")
+            await self.world.heal()
             truth = await self.world.truth()
             if truth.open or truth.algos or truth.positions or not self.started:
                 return False

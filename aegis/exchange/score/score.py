@@ -17,11 +17,20 @@ import msgspec
 
 from aegis.errors import ConfigError
 from aegis.exchange.clock import mono_ns
-from aegis.exchange.score import faults_account, faults_orders, faults_streams, life, life_account, refusals, table
+from aegis.exchange.score import (
+    faults_account,
+    faults_orders,
+    faults_reads,
+    faults_streams,
+    life,
+    life_account,
+    refusals,
+    table,
+)
 from aegis.exchange.score.case import CASES, Case
 from aegis.exchange.score.runner import Result, Runner, Verdict
 
-FAMILIES = (life, life_account, refusals, faults_orders, faults_streams, faults_account)
+FAMILIES = (life, life_account, refusals, faults_orders, faults_reads, faults_streams, faults_account)
 EXIT_NOT_ALL = 2
 
 

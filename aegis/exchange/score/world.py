@@ -176,13 +176,17 @@ class World:
         except (aiohttp.ClientError, TimeoutError) as e:
             raise VenueFault(f"control {name}: {e!r}") from e
 
-    async def fault(self, kind: str, **fields: Any) -> None:
-        """Plant or do one fault."""
-        await self.control("fault", {"kind": kind} | fields)
+    async def inject(self, name: str, **params: Any) -> int:
+        """Inject one of the venue's named faults; the number of the injection."""
+        return int((await self.control("fault", {"name": name} | params))["id"])
 
-    async def faults_left(self) -> int:
-        """How often planted failures are still to happen."""
-        return sum(int(row["count"]) for row in (await self.control("faults"))["planted"])
+    async def hits(self) -> dict[int, int]:
+        """How often each injection has struck so far."""
+        return {int(row["id"]): int(row["hits"]) for row in (await self.control("faults"))["injected"]}
+
+    async def heal(self) -> None:
+        """End all injections."""
+        await self.control("fault/clear", {})
 
     async def truth(self) -> Truth:
         """The whole truth now."""
