@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import shutil
 import signal
 import ssl
@@ -19,6 +20,7 @@ from typing import Any
 
 import sdnotify
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from aegis.errors import AegisError
 from aegis.exchange import clock, tls
@@ -43,6 +45,8 @@ from aegis.units import Num
 TICK_S = 0.01
 PING_NS = 300_000_000
 LINE_MAX = 1 << 17  # bytes of an address: 1024 stream names fit
+LOG = logging.getLogger(__name__)
+REST = ("/fapi/", "/futures/", "/api/", "/sapi/")  # paths of REST, whatever headers come with them
 NAMES = ("main", "second", "third", "fourth", "fifth")
 
 
@@ -134,13 +138,15 @@ class Venue:
     def app(self) -> web.Application:
         """The web application of this venue."""
         app = web.Application(client_max_size=1 << 20)
-        app.router.add_get("/ws-fapi/v1", self.api.serve)
-        app.router.add_route("*", "/fapi/{name:.*}", self.rest.serve)
-        app.router.add_route("*", "/futures/{name:.*}", self.rest.serve)
-        app.router.add_route("*", "/api/{name:.*}", self.rest.serve)
-        app.router.add_route("*", "/sapi/{name:.*}", self.rest.serve)
-        app.router.add_get("/{name:.*}", self.hub.serve)
+        app.router.add_route("*", "/{name:.*}", self.door)
         return app
+
+    async def door(self, request: web.Request) -> web.StreamResponse:
+        """REST, or the WebSocket API or the streams for who asks for an upgrade outside REST's paths."""
+        upgrade = request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
+        if not upgrade or request.path.startswith(REST):
+            return await self.rest.serve(request)
+        return await (self.api.serve if request.path == "/ws-fapi/v1" else self.hub.serve)(request)
 
     async def loop(self, stop: asyncio.Event) -> None:
         """Move the market until `stop`."""
@@ -166,9 +172,16 @@ class Venue:
             streaming.cancel()
 
 
+def ours(record: logging.LogRecord) -> bool:
+    """Whether a line of the log tells of a fault here: a client's broken bytes, or its leaving, are none."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ConnectionError | HttpProcessingError | web.RequestPayloadError)
+
+
 async def listen(app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
     """Serve an application on a loopback port; the runner knows which."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, max_line_size=LINE_MAX)
+    LOG.addFilter(ours)
+    runner = web.AppRunner(app, access_log=None, logger=LOG, shutdown_timeout=0.1, max_line_size=LINE_MAX)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     return runner

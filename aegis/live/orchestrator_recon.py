@@ -28,6 +28,7 @@ from aegis.recon.resolve import Evidence, Tolerance, Verdict, decide
 from aegis.units import ZERO, Num
 
 SETTLE_S = 0.25  # what is on its way from the venue's match to our ledger; loopback needs 0.01, Tokyo less than 0.1
+EVIDENCE_PASSES = 3  # cheap passes that may fail in a row before the books are not called reconciled any more
 LOOKS_MAX = 5  # before a difference that no record explains halts trading
 OLD_NS = 60_000_000_000
 INCOME_BACK_NS = 3_600_000_000_000
@@ -125,6 +126,19 @@ class Reconciler:
         final = msgspec.structs.replace(first, action=action, allowed_by=allowed_by if action != "none" else "")
         self._finish(kind, final, last)
         return as_dict(final) | {"adopted": adopted, "result_after": "ok" if last.clean() else "mismatch"}
+
+    def failed(self, kind: str, evidence_s: float) -> None:
+        """
+        A pass could not be made. The books stay; they are believed for `evidence_s` s after their last proof.
+        """
+        keeper, now = self.keeper, self.clock.now_ns()
+        self.failures += 1
+        keeper.gap = keeper.gap or kind != "cheap"
+        if keeper.reconciled and now - keeper.reconciled_ns > evidence_s * 1e9:
+            keeper.reconciled = False
+            keeper.incident(now, "reconciliation", f"no clean pass within {evidence_s:g} s")
+            keeper.commit()
+            keeper.publish()
 
     def _finish(self, kind: str, first: Report, last: Report) -> None:
         keeper, now = self.keeper, self.clock.now_ns()
@@ -331,8 +345,7 @@ class Schedule:
                     await r.open_books()
                     report = await r.run_pass(kind, "operator" if asked else "policy")
             except Exception as e:  # whatever the API did, the rest keeps running
-                r.failures += 1
-                r.keeper.gap = r.keeper.gap or kind != "cheap"
+                r.failed(kind, EVIDENCE_PASSES * self._recon.cheap_interval_s)
                 r.log.warn("reconciliation failed, will retry", kind=kind, why=repr(e), retry_s=self._retry_s)
                 await asyncio.sleep(self._retry_s)
                 self._retry_s = min(self._retry_s * 2, self._recon.retry_cap_s)

@@ -25,7 +25,8 @@ TIMEOUT_S = 4.0
 MISTAKE = sys.argv[2] if len(sys.argv) > 2 and sys.argv[1] == "--mistake" else ""
 REST = urlsplit(os.environ["AEGIS_REST"])
 KEY, SECRET = os.environ["AEGIS_API_KEY"], os.environ["AEGIS_API_SECRET"].encode()
-UNKNOWN = (-1006, -1007)
+UNKNOWN = (-1006, -1007, -4116)
+OFFSET_MS = 0
 V1 = "/fapi/v1/"
 
 
@@ -42,10 +43,22 @@ class Lost(Exception):
 
 
 def call(method: str, path: str, params: dict[str, Any] | None = None, signed: bool = True) -> Any:
-    """One request on a connection of its own."""
-    rows = {k: str(v) for k, v in (params or {}).items()}
+    """One request on a connection of its own; refused by its timestamp, the clock is set and it is made once more."""
+    try:
+        return once(method, path, params or {}, signed)
+    except Refused as e:
+        if e.code != -1021:
+            raise
+    global OFFSET_MS
+    OFFSET_MS = int(once("GET", V1 + "time", {}, False)["serverTime"]) - time.time_ns() // 1_000_000
+    return once(method, path, params or {}, signed)
+
+
+def once(method: str, path: str, params: dict[str, Any], signed: bool) -> Any:
+    """One attempt."""
+    rows = {k: str(v) for k, v in params.items()}
     if signed:
-        rows |= {"timestamp": str(time.time_ns() // 1_000_000), "recvWindow": "1000"}
+        rows |= {"timestamp": str(time.time_ns() // 1_000_000 + OFFSET_MS), "recvWindow": "1000"}
     text = "&".join(f"{k}={quote(v, safe='')}" for k, v in rows.items())
     if signed:
         text += "&signature=" + hmac.new(SECRET, text.encode(), hashlib.sha256).hexdigest()

@@ -242,7 +242,7 @@ def test_candles_close_once_and_never_go_back() -> None:
 
 
 def test_every_interval_has_a_stream() -> None:
-    """Each listed interval answers; an unknown one is silent."""
+    """Each listed interval answers, with as many trade ids as trades; an unknown one is silent."""
     it = Screen(symbols=1)
     names = [f"btcusdt@kline_{i}" for i in INTERVALS]
     it.read(*names, "btcusdt@kline_7m")
@@ -250,7 +250,19 @@ def test_every_interval_has_a_stream() -> None:
     for name in names:
         k = json.loads(it.texts(name)[-1])["k"]
         assert (k["i"], k["t"] <= it.now <= k["T"]) == (name.partition("_")[2], True)
+        assert 0 < k["f"] == k["L"] - k["n"] + 1
     assert it.texts("btcusdt@kline_7m") == []
+
+
+def test_a_minute_without_trades_has_no_ids() -> None:
+    """Nothing traded is told by -1, as an id of 0 would be one."""
+    it = Screen(symbols=1)
+    it.read("btcusdt@kline_1m")
+    it.run(1000)
+    it.now += 120_000
+    it.ex.md.tick(it.now)
+    k = json.loads(it.texts("btcusdt@kline_1m")[-1])["k"]
+    assert (k["n"], k["f"], k["L"]) == (0, -1, -1)
 
 
 def test_aggregates_join_equal_fills_and_lose_none() -> None:

@@ -265,6 +265,17 @@ def test_api_failure_leaves_the_books_alone(bench: Bench) -> None:
     assert bench.run()["result"] == "ok"
 
 
+def test_books_that_cannot_be_checked_are_not_called_reconciled_for_ever(bench: Bench) -> None:
+    """Failing passes: still reconciled while the last proof is young, not when it is old, again after a clean pass."""
+    bench.open()
+    bench.recon.failed("cheap", evidence_s=60.0)
+    assert bench.page()["reconciled"] is True
+    bench.recon.failed("cheap", evidence_s=0.0)
+    assert bench.page()["reconciled"] is False
+    assert bench.run("cheap")["result"] == "ok"
+    assert bench.page()["reconciled"] is True
+
+
 def until(condition: Callable[[], bool], task: Callable[[], Awaitable[None]], deadline_s: float = 5.0) -> None:
     """Run a task until a condition holds."""
 

@@ -39,12 +39,17 @@ def socket_cut(f: Injection, *, after_bytes: int = 0, route: str = "") -> None:
     """Stream sockets end without a close frame once `after_bytes` more bytes have left, wherever in a frame that is."""
     for conn in f.conns(_checked(route)):
         conn.break_after(after_bytes)
-    for session in _sessions(f, route):
+    sessions = _sessions(f, route)
+    if after_bytes and route == "wsapi":
+        raise ValueError("the WebSocket API's answers are cut at a byte by answer_cut")
+    for session in sessions:
         session.out.transport.abort()
 
 
 def partial_write(f: Injection, *, route: str = "") -> None:
     """Half of each stream connection's next frame leaves and nothing after it; the socket stays open."""
+    if route == "wsapi":
+        raise ValueError("the WebSocket API's answers are cut by answer_cut")
     for conn in f.conns(_checked(route)):
         conn.break_next(stall=True)
 

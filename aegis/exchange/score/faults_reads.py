@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from aegis.exchange.score.case import case
-from aegis.exchange.score.scene import BTC, NOTICE_S, SETTLE_S, Scene
+from aegis.exchange.score.scene import BTC, NOTICE_S, Scene
 from aegis.exchange.score.speech import Failed
 
 FAMILY = "reads"
@@ -22,7 +22,7 @@ async def reads_fail_for_a_while(s: Scene) -> None:
         await s.new_orders(1)
     with contextlib.suppress(Failed):
         await s.ask("positions")
-        await s.until(s.met, SETTLE_S, "the client reads its account")
+    await s.struck()
     await s.clear()
     await s.agrees(NOTICE_S)
 
@@ -33,7 +33,7 @@ async def pages_of_html_for_a_while(s: Scene) -> None:
     await s.inject("html_answer", path="GET /fapi/v", count=6)
     with contextlib.suppress(Failed):
         await s.ask("positions")
-        await s.until(s.met, SETTLE_S, "the client reads its account")
+    await s.struck()
     await s.clear()
     await s.agrees(NOTICE_S)
     await s.still_trades()
@@ -45,7 +45,7 @@ async def empty_502_for_a_while(s: Scene) -> None:
     await s.inject("empty_5xx", path="GET /fapi/v", count=6)
     with contextlib.suppress(Failed):
         await s.ask("positions")
-        await s.until(s.met, SETTLE_S, "the client reads its account")
+    await s.struck()
     await s.clear()
     await s.agrees(NOTICE_S)
     await s.still_trades()

@@ -82,7 +82,7 @@ async def server_shutdown_is_announced(s: Scene) -> None:
 async def hole_in_the_depth_stream(s: Scene) -> None:
     """Depth events are lost (pu): the book is fetched anew, its best prices are the venue's."""
     await s.inject("pu_hole", symbol=BTC, count=3)
-    await s.until(s.met, NOTICE_S, "depth events are lost")
+    await s.struck()
     await _survives(s)
 
 
@@ -92,7 +92,7 @@ async def snapshot_older_than_the_stream(s: Scene) -> None:
     await s.inject("snapshot_old", symbol=BTC, count=2, optional=True)
     await asyncio.sleep(1)
     await s.inject("pu_hole", symbol=BTC, count=2)
-    await s.until(s.met, NOTICE_S, "depth events are lost")
+    await s.struck()
     await _survives(s)
 
 
@@ -100,6 +100,7 @@ async def snapshot_older_than_the_stream(s: Scene) -> None:
 async def market_frames_doubled(s: Scene) -> None:
     """Half of all market frames come twice: the best prices stay the venue's."""
     await s.inject("frame_repeat", stream=ALL_BTC, count=0, percent=50)
+    await s.struck()
     await asyncio.sleep(2)
     await s.top_agrees()
     await s.clear()
@@ -110,7 +111,7 @@ async def market_frames_doubled(s: Scene) -> None:
 async def market_frames_swapped(s: Scene) -> None:
     """Frames overtake each other for a while: afterwards the best prices are the venue's."""
     await s.inject("frame_reorder", stream=ALL_BTC, count=20, percent=30)
-    await s.until(s.met, NOTICE_S, "frames are swapped")
+    await s.struck()
     await asyncio.sleep(2)
     await s.clear()
     await _survives(s)
@@ -120,7 +121,7 @@ async def market_frames_swapped(s: Scene) -> None:
 async def market_frames_lost(s: Scene) -> None:
     """One frame in five is lost for a while: afterwards the best prices are the venue's."""
     await s.inject("frame_drop", stream=ALL_BTC, count=30, percent=20)
-    await s.until(s.met, NOTICE_S, "frames are lost")
+    await s.struck()
     await asyncio.sleep(2)
     await s.clear()
     await _survives(s)
@@ -131,6 +132,7 @@ async def one_symbol_goes_silent(s: Scene) -> None:
     """No frame of one symbol comes any more while the others go on: its prices are not trusted, and are again after."""
     await s.top_agrees()
     await s.inject("frame_drop", stream=ALL_BTC, count=0)
+    await s.struck()
     await _distrusted(s)
     await s.clear()
     await s.top_agrees(limit_s=NOTICE_S * 2)
@@ -142,6 +144,7 @@ async def silent_after_its_acknowledgement(s: Scene) -> None:
     await s.inject("frame_drop", stream=ALL_BTC, count=0)
     for route in ("public", "market", "any"):
         await s.inject("day_cut", route=route)
+    await s.struck()
     await _distrusted(s)
     await s.holds(lambda: _not_trusted(s), 5.0, "trusted again without a frame")
     await s.clear()
@@ -340,7 +343,8 @@ async def no_entry_on_a_silent_market(s: Scene) -> None:
     """No market frame for longer than may be: a new order is refused by the client itself."""
     await s.top_agrees()
     price, quantity = await s.far("BUY")
-    await s.inject("frame_drop", stream="*@*", count=0, optional=True)
+    await s.inject("frame_drop", stream="*@*", count=0)
+    await s.struck()
     await asyncio.sleep(BLIND_S)
     answer = await s.ask(
         "place", symbol=BTC, side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity=quantity

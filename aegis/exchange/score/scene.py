@@ -348,6 +348,18 @@ class Scene:
         """Whether every fault has struck."""
         return not await self.unmet()
 
+    async def struck(self, limit_s: float = SETTLE_S) -> None:
+        """
+        Wait until every fault has struck.
+
+        Raises:
+            Unspoken: not within `limit_s` s: the client has nothing that it would strike.
+        """
+        try:
+            await self.until(self.met, limit_s, "faults strike")
+        except Failed as e:
+            raise Unspoken(f"what {', '.join(await self.unmet())} would strike") from e
+
     async def clear(self) -> None:
         """
         End what was injected.
