@@ -277,6 +277,8 @@ async def test_a_plan_counts_frames_and_requests_exactly(tmp_path: Path) -> None
         ({"name": "frame_drop", "at_s": -1}, "not negative"),
         ({"name": "pu_hole", "symbol": "NONE"}, "Invalid symbol"),
         ({"name": "half_open", "route": "x"}, "route is one of"),
+        ({"name": "day_cut", "code": 99_999}, "close code"),
+        ({"name": "position_elsewhere", "symbol": "BTCUSDT", "qty": "1", "side": "UP"}, "side is one of"),
     ],
 )
 @on_a_loop
