@@ -35,22 +35,24 @@ class Day:
     def __init__(self, m: Market) -> None:
         self.m = m
         self.minutes: deque[Candle] = deque()  # whole minutes inside the window, without the running one
-        self.v = self.quote = self.n = 0
+        self.v = self.quote = self.n = self.high = self.low = 0
         self.past: tuple[int, Candle | None] = (0, None)  # (start of the window, what lies before the opening)
 
     def move(self, now_ms: int) -> tuple[int, Candle] | None:
         """(start of the window, its sum as one candle); None when nothing traded in it."""
         start = (now_ms - DAY_MS) // MINUTE_MS * MINUTE_MS
         running = now_ms // MINUTE_MS * MINUTE_MS
-        self._enter(running, start)
+        moved = self._enter(running, start)
         while self.minutes and self.minutes[0].open_ms < start:
             gone = self.minutes.popleft()
-            self.v, self.quote, self.n = self.v - gone.v, self.quote - gone.quote, self.n - gone.n
+            self.v, self.quote, self.n, moved = self.v - gone.v, self.quote - gone.quote, self.n - gone.n, True
+        if moved and self.minutes:
+            self.high, self.low = max(c.h for c in self.minutes), min(c.l for c in self.minutes)
         parts = [c] if (c := self._before(start)) is not None else []
         if self.minutes:
             first, end = self.minutes[0], self.minutes[-1]
-            high, low = max(c.h for c in self.minutes), min(c.l for c in self.minutes)
-            parts.append(Candle(start, first.first, end.last, first.o, high, low, end.c, self.v, self.n, self.quote))
+            both = self.high, self.low
+            parts.append(Candle(start, first.first, end.last, first.o, *both, end.c, self.v, self.n, self.quote))
         if self.m.candles and self.m.candles[-1].open_ms >= max(running, start):
             parts.append(self.m.candles[-1])
         if not parts:
@@ -66,8 +68,8 @@ class Day:
             self.past = (start, past.since(start) if past else None)
         return self.past[1]
 
-    def _enter(self, running: int, start: int) -> None:
-        """Take the minutes that ended since the last call."""
+    def _enter(self, running: int, start: int) -> bool:
+        """Take the minutes that ended since the last call; were there any?"""
         known = self.minutes[-1].open_ms if self.minutes else start - 1
         fresh = []
         for c in reversed(self.m.candles):
@@ -78,6 +80,7 @@ class Day:
         for c in reversed(fresh):
             self.minutes.append(c)
             self.v, self.quote, self.n = self.v + c.v, self.quote + c.quote, self.n + c.n
+        return bool(fresh)
 
 
 class Tickers:

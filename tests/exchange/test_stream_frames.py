@@ -6,6 +6,8 @@ import argparse
 import gzip
 import json
 import re
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from aegis.exchange.candles import INTERVALS
 from aegis.exchange.conn import Conn
+from aegis.exchange.instrument import Candle
 from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import SELL
 from aegis.exchange.server import Venue
@@ -301,6 +304,28 @@ def test_the_day_rolls() -> None:
     assert float(day["v"]) == round(sum(float(t["q"]) for t in inside), 3)
     assert float(day["P"]) == pytest.approx((prices[-1] / prices[0] - 1) * 100, abs=0.0006)
     assert day["O"] % 60_000 == 0
+
+
+def test_a_day_is_walked_once_a_minute() -> None:
+    """Between two minutes a ticker costs no look at the minutes of its day, however many there are."""
+
+    class Walked(deque[Candle]):
+        walks = 0
+
+        def __iter__(self) -> Iterator[Candle]:
+            Walked.walks += 1
+            return super().__iter__()
+
+    it = Screen(symbols=1)
+    it.read("btcusdt@ticker")
+    it.run(125_000, step_ms=500)
+    day = it.ex.md.tickers.days["BTCUSDT"]
+    day.minutes = Walked(day.minutes)
+    Walked.walks = 0
+    it.run(50_000, step_ms=500)
+    assert Walked.walks == 0
+    it.run(10_000, step_ms=500)
+    assert Walked.walks == 2
 
 
 def test_depth_chain_and_late_readers() -> None:
