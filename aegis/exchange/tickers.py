@@ -15,7 +15,7 @@ from collections.abc import Callable
 from aegis.exchange.instrument import MINUTE_MS, Candle, Market
 from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.past import before_opening, merged
-from aegis.exchange.symbols import E8, dec
+from aegis.exchange.symbols import E8, Spec, dec
 from aegis.exchange.timetable import Timed
 from aegis.exchange.trading_hours import us_session
 
@@ -27,6 +27,11 @@ ARRAY_MS, SINGLE_MS, BOOKS_MS = 1000, 2000, 5000
 def nearest(m: int, over: int) -> int:
     """`m / over` to the nearest whole number, halves away from zero; `over` > 0."""
     return (2 * abs(m) + over) // (2 * over) * (-1 if m < 0 else 1)
+
+
+def quote_volume(s: Spec, quote: int) -> str:
+    """A sum of price times quantity as tickers write it: two places, the nearest."""
+    return dec(nearest(quote * 10**QUOTE_PLACES, int(10 ** (s.px_exp + s.qty_exp))), QUOTE_PLACES)
 
 
 class Day:
@@ -182,7 +187,7 @@ class Tickers:
             f'{{"e":"24hrTicker","E":{now_ms},"s":"{s.name}","ps":"{s.pair}","p":"{s.px(change)}",'
             f'"P":"{dec(nearest(change * 10**5, c.o), 3)}","w":"{s.px(nearest(c.quote, c.v) if c.v else c.c)}",'
             f'"c":"{s.px(c.c)}","Q":"{s.qty(last)}","o":"{s.px(c.o)}",'
-            f'"h":"{s.px(c.h)}","l":"{s.px(c.l)}","v":"{s.qty(c.v)}","q":"{self._quote(m, c)}","O":{start},'
+            f'"h":"{s.px(c.h)}","l":"{s.px(c.l)}","v":"{s.qty(c.v)}","q":"{quote_volume(s, c.quote)}","O":{start},'
             f'"C":{now_ms},"F":{c.first},"L":{c.last},"n":{c.n},"st":1}}'
         )
 
@@ -194,13 +199,8 @@ class Tickers:
         c, s = found[1], m.spec
         return (
             f'{{"e":"24hrMiniTicker","E":{now_ms},"s":"{s.name}","ps":"{s.pair}","c":"{s.px(c.c)}","o":"{s.px(c.o)}",'
-            f'"h":"{s.px(c.h)}","l":"{s.px(c.l)}","v":"{s.qty(c.v)}","q":"{self._quote(m, c)}","st":1}}'
+            f'"h":"{s.px(c.h)}","l":"{s.px(c.l)}","v":"{s.qty(c.v)}","q":"{quote_volume(s, c.quote)}","st":1}}'
         )
-
-    @staticmethod
-    def _quote(m: Market, c: Candle) -> str:
-        value = nearest(c.quote * 10**QUOTE_PLACES, int(10 ** (m.spec.px_exp + m.spec.qty_exp)))
-        return dec(value, QUOTE_PLACES)
 
     def assets(self) -> list[str]:
         """Assets with an index against USD: bases of perpetuals quoted in USDT."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aegis.exchange import public
 from aegis.exchange.candles import INTERVALS
 from aegis.exchange.conn import Conn
 from aegis.exchange.instrument import Candle
@@ -304,6 +305,25 @@ def test_the_day_rolls() -> None:
     assert float(day["v"]) == round(sum(float(t["q"]) for t in inside), 3)
     assert float(day["P"]) == pytest.approx((prices[-1] / prices[0] - 1) * 100, abs=0.0006)
     assert day["O"] % 60_000 == 0
+
+
+def test_rest_and_stream_tell_the_same_day() -> None:
+    """Every number of the 24 h ticker is the same text at both doors, at the same moment."""
+    pairs = dict(
+        zip(
+            "p P w c Q o h l v q O C F L n".split(),
+            "priceChange priceChangePercent weightedAvgPrice lastPrice lastQty openPrice highPrice lowPrice volume "
+            "quoteVolume openTime closeTime firstId lastId count".split(),
+            strict=True,
+        )
+    )
+    it = Screen(symbols=6)
+    for _ in range(5):
+        it.run(1000)
+        for name, m in it.ex.markets.items():
+            frame = json.loads(it.ex.md.tickers.ticker(m, it.now))
+            row = public.ticker_day(it.ex, {"symbol": name})
+            assert {full: frame[key] for key, full in pairs.items()} == {full: row[full] for full in pairs.values()}
 
 
 def test_a_day_is_walked_once_a_minute() -> None:
