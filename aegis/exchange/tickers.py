@@ -160,12 +160,16 @@ class Tickers:
 
     # payloads -------------------------------------------------------------------
     def mark(self, m: Market, now_ms: int) -> str:
-        """markPriceUpdate; its time is the second's boundary."""
+        """markPriceUpdate at the second's boundary; the second of a settlement still tells the period that ended."""
+        second = now_ms - now_ms % 1000
+        due, settled = m.next_funding_ms(now_ms), m.rate_e8
+        if m.settled and m.settled[-1][0] == second:
+            due, settled = second, m.settled[-1][1]
         mark, index = dec(m.mark(), E8), dec(m.index(), E8)
-        rate = dec(m.rate_e8, E8) if m.interval_ms else ""
+        rate = dec(settled, E8) if m.interval_ms else ""
         return (
-            f'{{"e":"markPriceUpdate","E":{now_ms - now_ms % 1000},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}",'
-            f'"P":"{dec(m.settle(), E8)}","i":"{index}","r":"{rate}","T":{m.next_funding_ms(now_ms)},"st":1}}'
+            f'{{"e":"markPriceUpdate","E":{second},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}",'
+            f'"P":"{dec(m.settle(), E8)}","i":"{index}","r":"{rate}","T":{due},"st":1}}'
         )
 
     def day(self, m: Market, now_ms: int) -> tuple[int, Candle] | None:

@@ -20,6 +20,7 @@ from aegis.exchange.instrument import Candle
 from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import SELL
 from aegis.exchange.server import Venue
+from aegis.exchange.symbols import dec
 from aegis.exchange.tickers import session
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -155,6 +156,25 @@ def test_funding_rollover_frames(screen: Screen) -> None:
     assert {skeleton(r["text"]) for r in rows} == {skeleton(t) for t in ours}
     assert all(json.loads(t)["E"] % 1000 == 0 for t in ours)
     assert json.loads(ours[-1])["T"] == START_MS + 8 * 3_600_000
+
+
+@captured
+def test_the_second_of_a_settlement_still_tells_the_old_period() -> None:
+    """As captured: at the boundary time and rate are those just settled, a second later both are the next ones."""
+    rows = [r["row"] for r in wire("prod_2026-09-30_markprice_funding_rollover.jsonl") if r["row"]["s"] == "BTCUSDT"]
+    theirs = {(r["E"] // 1000 - START_MS // 1000, r["T"] - START_MS) for r in rows}
+    it = Screen(symbols=1)
+    it.read("btcusdt@markPrice@1s")
+    it.now += 8 * 3_600_000 - 2000
+    while it.now < START_MS + 8 * 3_600_000 + 3000:
+        it.now += 50
+        it.ex.prices.advance(it.now)
+        it.ex.md.tick(it.now)
+    frames = [json.loads(t) for t in it.texts("btcusdt@markPrice@1s")]
+    due = START_MS + 8 * 3_600_000
+    assert theirs and theirs <= {((f["E"] - due) // 1000, f["T"] - due) for f in frames}
+    rates = {f["E"] - due: f["r"] for f in frames}
+    assert rates[0] == dec(it.ex.markets["BTCUSDT"].settled[-1][1], 8)
 
 
 @captured
