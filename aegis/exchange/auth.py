@@ -38,8 +38,8 @@ KEY_SHAPE = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII)  # what percent-encoding leaves as it is
 WHOLE = re.compile(r"[0-9]{1,20}", re.ASCII)
 WINDOW = re.compile(r"([0-9]{1,20})(\.[0-9]{1,3})?", re.ASCII)
-# ccxt spells the two lists of a batch cancel without capitals, and the venue takes them
-SPELLINGS = {"orderidlist": "orderIdList", "origclientorderidlist": "origClientOrderIdList"}
+# ccxt spells the two lists of a batch cancel without capitals, node-binance-api the id of a conditional order
+SPELLINGS = {"orderidlist": "orderIdList", "origclientorderidlist": "origClientOrderIdList", "algoid": "algoId"}
 
 Public = Ed25519PublicKey | RSAPublicKey
 Private = Ed25519PrivateKey | RSAPrivateKey

@@ -58,6 +58,8 @@ def unit_of(interval: str) -> int:
 def opens(interval: str, low_ms: int, high_ms: int, limit: int, newest: bool) -> list[int]:
     """Up to `limit` opening times within low..high, ascending; the newest ones or the oldest ones."""
     found: list[int] = []
+    if low_ms > high_ms:
+        return found
     if newest:
         at = opens_at(interval, high_ms)
         while at >= low_ms and len(found) < limit:
@@ -139,13 +141,3 @@ class Chart:
         first = opens_at(interval, self.first_ms)
         low = first if low_ms is None else max(low_ms, first)
         return self.series(interval, opens(interval, low, high_ms, limit, newest=low_ms is None))
-
-    def last(self, interval: str, now_ms: int) -> Candle:
-        """The candle that is open at `now_ms`; `first` and `last` are its trade ids."""
-        found = self.series(interval, [opens_at(interval, now_ms)])[0]
-        return self._with_ids(found)
-
-    def _with_ids(self, found: Candle) -> Candle:
-        found.last = self.m.next_trade - 1
-        found.first = found.last - max(found.n, 1) + 1
-        return found

@@ -29,7 +29,7 @@ def answer(hub: Hub, conn: Conn, text: str) -> str:
     try:
         try:
             asked = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError) as e:
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as e:
             raise Refused(3, "Invalid JSON: expected value at line 1 column 1") from e
         if not isinstance(asked, dict):
             raise Refused(2, "Invalid request: expected an object")

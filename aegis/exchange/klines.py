@@ -40,8 +40,10 @@ class Candles:
         return out
 
     def text(self, c: Candle, now_ms: int, over: bool) -> str:
-        """One frame."""
+        """One frame; its ids are -1 when nothing traded, and counted back from the last where the past kept none."""
         s, e = self.m.spec, self.m.spec.px_exp + self.m.spec.qty_exp
+        last = c.last or -1
+        first = c.first or (last - c.n + 1 if c.last else -1)
         outer = f'"e":"kline","E":{now_ms},"s":"{s.name}"'
         symbol = f' "s":"{s.name}",'
         if self.contract:
@@ -49,7 +51,7 @@ class Candles:
             symbol = ""
         return (
             f'{{{outer},"k":{{"t":{c.open_ms}, "T":{next_open(self.interval, c.open_ms) - 1},{symbol} '
-            f'"i":"{self.interval}", "f":{c.first}, "L":{c.last}, "o":"{s.px(c.o)}", "c":"{s.px(c.c)}", '
+            f'"i":"{self.interval}", "f":{first}, "L":{last}, "o":"{s.px(c.o)}", "c":"{s.px(c.c)}", '
             f'"h":"{s.px(c.h)}", "l":"{s.px(c.l)}", "v":"{s.qty(c.v)}", "n":{c.n}, "x":{"true" if over else "false"}, '
             f'"q":"{dec(c.quote, e)}", "V":"{s.qty(c.taker_v)}", "Q":"{dec(c.taker_quote, e)}", "B":"0"}}}}'
         )

@@ -23,6 +23,7 @@ from aegis.exchange.route import NONE, SIGNED, Route
 from aegis.exchange.routes import rest_routes
 
 JSON = "application/json;charset=UTF-8"
+UNKNOWN = "An unknown error occurred while processing the request."
 
 
 def wire(answer: Answer) -> bytes:
@@ -66,8 +67,13 @@ class Rest:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, with the planted faults it meets."""
         path, _, query = request.raw_path.partition("?")
-        body = await request.read()
         ip, name = request.remote or "", f"{request.method} {path}"
+        try:
+            body = await request.read()
+        except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError) as e:
+            status = 413 if isinstance(e, web.HTTPRequestEntityTooLarge) else 400
+            unread = self.answer(ip, status, {"code": -1000, "msg": UNKNOWN})
+            return web.Response(status=status, body=unread.body, headers=unread.headers)
         planted = self.ex.faults.before(name, lambda: parse_pairs(body) | parse_pairs(query.encode()))
         if planted is not None and planted.delay_ms:
             await asyncio.sleep(planted.delay_ms / 1000)

@@ -9,6 +9,7 @@ from aegis.exchange.trading_hours import schedule
 
 V1, V2, DATA = "/fapi/v1/", "/fapi/v2/", "/futures/data/"
 SPOT = "/api/v3/"  # clients for every market ask the spot door for a ping and the time before they do anything else
+WALLET = "/sapi/v1/"  # ccxt asks the wallet for coins before its first order, and for the venue's health
 
 
 def limit_asked(p: Params) -> int:
@@ -44,6 +45,7 @@ def public_routes() -> dict[tuple[str, str], Route]:
                 _get(V1 + "time", lambda ex, _p: {"serverTime": ex.clock()}),
                 _get(SPOT + "ping", lambda _ex, _p: {}),
                 _get(SPOT + "time", lambda ex, _p: {"serverTime": ex.clock()}),
+                _get(WALLET + "system/status", lambda _ex, _p: {"status": 0, "msg": "normal"}),
                 _get(V1 + "exchangeInfo", public.exchange_info),
                 _get(V1 + "depth", public.depth, depth_weight),
                 _get(V1 + "rpiDepth", public.rpi_depth, 20),
@@ -77,6 +79,7 @@ def public_routes() -> dict[tuple[str, str], Route]:
                 _get(DATA + "delivery-price", futures_data.delivery_prices, 0),
             )
         ),
+        ("GET", WALLET + "capital/config/getall"): Route(lambda _ex, _acc, _p: [], 10),
         ("GET", V1 + "apiTradingStatus"): Route(futures_data.trading_status, per_symbol(1, 10)),
     }
 

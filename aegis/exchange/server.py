@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
-import shutil
+import logging
 import signal
 import ssl
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 import sdnotify
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from aegis.errors import AegisError
 from aegis.exchange import clock, tls
@@ -43,6 +45,8 @@ from aegis.units import Num
 TICK_S = 0.01
 PING_NS = 300_000_000
 LINE_MAX = 1 << 17  # bytes of an address: 1024 stream names fit
+LOG = logging.getLogger(__name__)
+REST = ("/fapi/", "/futures/", "/api/", "/sapi/")  # paths of REST, whatever headers come with them
 NAMES = ("main", "second", "third", "fourth", "fifth")
 
 
@@ -134,12 +138,15 @@ class Venue:
     def app(self) -> web.Application:
         """The web application of this venue."""
         app = web.Application(client_max_size=1 << 20)
-        app.router.add_get("/ws-fapi/v1", self.api.serve)
-        app.router.add_route("*", "/fapi/{name:.*}", self.rest.serve)
-        app.router.add_route("*", "/futures/{name:.*}", self.rest.serve)
-        app.router.add_route("*", "/api/{name:.*}", self.rest.serve)
-        app.router.add_get("/{name:.*}", self.hub.serve)
+        app.router.add_route("*", "/{name:.*}", self.door)
         return app
+
+    async def door(self, request: web.Request) -> web.StreamResponse:
+        """REST, or the WebSocket API or the streams for who asks for an upgrade outside REST's paths."""
+        upgrade = request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
+        if not upgrade or request.path.startswith(REST):
+            return await self.rest.serve(request)
+        return await (self.api.serve if request.path == "/ws-fapi/v1" else self.hub.serve)(request)
 
     async def loop(self, stop: asyncio.Event) -> None:
         """Move the market until `stop`."""
@@ -165,19 +172,25 @@ class Venue:
             streaming.cancel()
 
 
+def ours(record: logging.LogRecord) -> bool:
+    """Whether a line of the log tells of a fault here: a client's broken bytes, or its leaving, are none."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ConnectionError | HttpProcessingError | web.RequestPayloadError)
+
+
 async def listen(app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
     """Serve an application on a loopback port; the runner knows which."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, max_line_size=LINE_MAX)
+    LOG.addFilter(ours)
+    runner = web.AppRunner(app, access_log=None, logger=LOG, shutdown_timeout=0.1, max_line_size=LINE_MAX)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     return runner
 
 
-def certificate(o: argparse.Namespace) -> tuple[ssl.SSLContext | None, dict[str, str]]:
-    """The TLS context asked for, if any, and what the ready line says of it."""
+def certificate(o: argparse.Namespace, folder: Path) -> tuple[ssl.SSLContext | None, dict[str, str]]:
+    """The TLS context asked for, if any, with its authority's file in `folder`, and what the ready line says of it."""
     if not o.tls:
         return None, {}
-    folder = Path(o.tls_dir) if o.tls_dir else Path(tempfile.mkdtemp(prefix="venue-"))
     made, ca = tls.context(folder)
     return made, {"ca_file": str(ca)}
 
@@ -186,22 +199,22 @@ async def serve(options: argparse.Namespace) -> int:
     """Open the ports, print the ready line, run until a signal."""
     o = complete(options)
     venue = Venue(o)
-    secure, facts = certificate(o)
-    doors = [await listen(venue.app(), int(o.port), secure), await listen(venue.control.app(), int(o.control_port))]
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sig in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sig, stop.set)
-    port, control_port = (runner.addresses[0][1] for runner in doors)
-    print(json.dumps({"event": "ready", "port": port, "control_port": control_port} | facts), flush=True)
-    try:
-        await venue.loop(stop)
-    finally:
-        for conn in list(venue.hub.conns):
-            conn.close(1008)
-        await asyncio.wait([asyncio.ensure_future(runner.cleanup()) for runner in doors], timeout=0.4)
-        if o.tls and not o.tls_dir:
-            shutil.rmtree(Path(facts["ca_file"]).parent, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="venue-") as spare:
+        secure, facts = certificate(o, Path(o.tls_dir or spare))
+        doors = [await listen(venue.app(), int(o.port), secure), await listen(venue.control.app(), int(o.control_port))]
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sig, stop.set)
+        port, control_port = (runner.addresses[0][1] for runner in doors)
+        print(json.dumps({"event": "ready", "port": port, "control_port": control_port} | facts), flush=True)
+        try:
+            await venue.loop(stop)
+        finally:
+            for conn in list(venue.hub.conns):
+                conn.close(1008)
+            await asyncio.wait([asyncio.ensure_future(runner.cleanup()) for runner in doors], timeout=0.4)
+            gc.freeze()  # a last look for cycles among the orders of hundreds of symbols would outlast the half second
     return 0
 
 

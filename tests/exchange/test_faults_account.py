@@ -81,7 +81,7 @@ async def test_a_silent_user_stream_is_found_by_rest(tmp_path: Path) -> None:
 async def test_late_user_events_come_in_their_order(tmp_path: Path) -> None:
     """REST knows the position before the stream does; market frames are not late."""
     async with quiet(tmp_path) as client, user_stream(client) as ws, reading(client, f"public/ws/{OTHER}") as other:
-        await inject(client, "user_late", ms=300)
+        await inject(client, "user_late", ms=1500)
         await place(client, market("a"))
         assert await position(client) == "0.004"
         publish(client, 1, stream=OTHER)

@@ -208,7 +208,7 @@ async def test_no_answer_ever(tmp_path: Path, took_effect: bool) -> None:
 async def test_a_late_answer_misses_a_deadline_and_comes(tmp_path: Path) -> None:
     """The order is done before its answer; the answer is a good one."""
     async with quiet(tmp_path) as client:
-        await inject(client, "answer_delay", ms=300)
+        await inject(client, "answer_delay", ms=1000)
         asked = asyncio.ensure_future(place(client, limit(client, "a")))
         await until(lambda: live(client, "a"), "the order")
         assert not asked.done()
@@ -221,7 +221,7 @@ async def test_a_late_answer_misses_a_deadline_and_comes(tmp_path: Path) -> None
 async def test_a_fill_before_its_own_answer(tmp_path: Path) -> None:
     """The user stream tells a fill of an order that has no answer yet."""
     async with quiet(tmp_path) as client, user_stream(client) as ws:
-        await inject(client, "ack_after_fill", ms=200)
+        await inject(client, "ack_after_fill", ms=800)
         asked = asyncio.ensure_future(place(client, market("a")))
         while '"X":"FILLED"' not in await receive(ws):
             assert not asked.done()
@@ -234,14 +234,14 @@ async def test_a_fill_before_its_own_answer(tmp_path: Path) -> None:
 async def test_a_query_does_not_know_a_young_order(tmp_path: Path) -> None:
     """-2013 and an empty list for a live order, which the cancel finds all the same; the lag passes."""
     async with quiet(tmp_path) as client:
-        await inject(client, "query_unseen", ms=150)
+        await inject(client, "query_unseen", ms=1500)
         row: Any = await client.ok("POST", "/fapi/v1/order", **limit(client, "a"))
         ident = {"symbol": SYMBOL, "origClientOrderId": "a"}
         assert (await client.call("GET", "/fapi/v1/order", **ident))[1]["code"] == -2013  # type: ignore[index,call-overload]
         assert await client.ok("GET", "/fapi/v1/openOrders", symbol=SYMBOL) == []
         assert (await message(client, ident, "order.status"))["error"]["code"] == -2013
         assert live(client, "a")
-        await until(lambda: client.venue.ex.clock() > row["updateTime"] + 150, "the lag")
+        await until(lambda: client.venue.ex.clock() > row["updateTime"] + 1500, "the lag")
         assert await settled(client, "a")
         await place(client, limit(client, "b"))
         await client.ok("DELETE", "/fapi/v1/order", symbol=SYMBOL, origClientOrderId="b")

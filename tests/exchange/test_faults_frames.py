@@ -277,6 +277,10 @@ async def test_a_plan_counts_frames_and_requests_exactly(tmp_path: Path) -> None
         ({"name": "frame_drop", "at_s": -1}, "not negative"),
         ({"name": "pu_hole", "symbol": "NONE"}, "Invalid symbol"),
         ({"name": "half_open", "route": "x"}, "route is one of"),
+        ({"name": "partial_write", "route": "wsapi"}, "answer_cut"),
+        ({"name": "socket_cut", "route": "wsapi", "after_bytes": 5}, "answer_cut"),
+        ({"name": "day_cut", "code": 99_999}, "close code"),
+        ({"name": "position_elsewhere", "symbol": "BTCUSDT", "qty": "1", "side": "UP"}, "side is one of"),
     ],
 )
 @on_a_loop
@@ -297,8 +301,11 @@ async def test_an_injection_ends_by_number_by_time_and_with_all_others(tmp_path:
         await inject(client, "overload")
         await inject(client, "user_silent", for_ms=20)
         await inject(client, "frame_drop", count=0)
+        await inject(client, "html_answer", path="nowhere", count=3)
         assert (await place(client, limit(client, "a")))[1] == -1008
+        seen: Any = await client.operate("faults")
+        assert [(i["hits"], i["left"]) for i in seen["injected"]] == [(1, 0), (1, 0), (0, 0), (0, 3)]
         assert await client.operate("fault/clear", id=1) == {"ok": True, "ended": 1}
         assert await place(client, limit(client, "b")) == (200, 0)
         await until(lambda: not client.venue.hub.mute_private, "the end of a time")
-        assert await client.operate("fault/clear") == {"ok": True, "ended": 1}
+        assert await client.operate("fault/clear") == {"ok": True, "ended": 2}

@@ -56,7 +56,7 @@ GOOD: dict[str, tuple[str, ...]] = {
     "listenKey": ("key-main",),
     "incomeType": ("COMMISSION",),
     "autoCloseType": ("ADL", "LIQUIDATION"),
-    "interval": ("1m", "1h"),
+    "interval": ("1m", "1h", "1w", "1M"),
     "period": ("5m", "1d"),
     "contractType": ("PERPETUAL",),
     "limit": ("1", "5", "500", "1000"),

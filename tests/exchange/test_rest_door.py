@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import aiohttp
 import pytest
 from exchange_client import DEADLINE_S, Client, hold_interval, on_a_loop, running
 
@@ -76,6 +77,11 @@ async def test_unknown_paths_and_methods(tmp_path: Path) -> None:
             ("GET", "/fapi/v1/nothing", b"404"),
             ("GET", "/fapi/v1/time/", b"404"),
             ("GET", "/futures/data/nothing", b"404"),
+            ("GET", "/", b"404"),
+            ("POST", "/public/stream", b"404"),
+            ("GET", "/public/ws/btcusdt@trade", b"404"),
+            ("GET", "/ws-fapi/v1", b"404"),
+            ("GET", "/sapi/v1/nothing", b"404"),
             ("POST", "/fapi/v1/time", b"405"),
         ):
             head, body = await raw(client, method, path)
@@ -83,6 +89,64 @@ async def test_unknown_paths_and_methods(tmp_path: Path) -> None:
             assert json.loads(body) == {"code": -5000, "msg": f"Path {path}, Method {method} is invalid"}
         head, body = await raw(client, "HEAD", "/fapi/v1/time")
         assert (head.split()[1], body) == (b"200", b"")
+
+
+@on_a_loop
+async def test_what_is_no_request_is_refused_without_a_trace(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A body too large or not what it says it is answers JSON; broken HTTP and a client that leaves log nothing."""
+    async with running(tmp_path) as client:
+        head, body = await raw(client, "POST", "/fapi/v1/order", "a" * (1 << 20) + "a")
+        assert (head.split()[1], json.loads(body)["code"]) == (b"413", -1000)
+        port = int(client.base.rpartition(":")[2])
+        for text, status in (
+            (
+                b"POST /fapi/v1/order HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno",
+                b"400",
+            ),
+            (b"POST /fapi/v1/order HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
+            (b"\x00\xff\r\n\r\n", b"400"),
+            (b"GET /fapi/v1/depth?symbol=\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+            (b"POST /fapi/v1/order HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", b""),
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(text)
+            if not status:
+                writer.write_eof()
+            head = await asyncio.wait_for(reader.read(1 << 16), DEADLINE_S)
+            assert (head.split() or [b"", b""])[1] == status
+            writer.close()
+        assert (await client.call("GET", "/fapi/v1/ping", signed=False))[0] == 200
+    assert not caplog.records
+
+
+@on_a_loop
+async def test_the_wallet_door(tmp_path: Path) -> None:
+    """ccxt with all its addresses on the venue: no coins (signed, else refused), and a venue in good health."""
+    async with running(tmp_path) as client:
+        path = "/sapi/v1/capital/config/getall"
+        assert await client.ok("GET", path) == []
+        head, body = await raw(client, "GET", path)
+        assert (head.split()[1], json.loads(body)["code"]) == (b"400", -1102)
+        _, body = await raw(client, "GET", "/sapi/v1/system/status")
+        assert json.loads(body) == {"status": 0, "msg": "normal"}
+
+
+@on_a_loop
+async def test_an_id_spelt_without_capitals(tmp_path: Path) -> None:
+    """node-binance-api cancels a conditional order by `algoid`."""
+    async with running(tmp_path) as client:
+        price = await low_price(client)
+        asked = {
+            "algoType": "CONDITIONAL",
+            "symbol": SYMBOL,
+            "side": "SELL",
+            "type": "STOP_MARKET",
+            "quantity": "0.010",
+        }
+        made = await client.ok("POST", "/fapi/v1/algoOrder", **asked, triggerPrice=price)
+        gone = await client.ok("DELETE", "/fapi/v1/algoOrder", symbol=SYMBOL, algoid=made["algoId"])  # type: ignore[index]
+        assert gone["algoId"] == made["algoId"]  # type: ignore[index]
+        assert await client.ok("GET", "/fapi/v1/openAlgoOrders") == []
 
 
 @on_a_loop
@@ -209,8 +273,9 @@ async def test_limits_answer_429_then_418_with_retry_after(tmp_path: Path) -> No
         assert all(b"Retry-After: " in head for head, _ in answers[3:])
         until = limits.address("127.0.0.1").banned_until_ms
         assert f"IP(127.0.0.1) banned until {until}." in json.loads(answers[-1][1])["msg"]
-        head, _ = await raw(client, "GET", "/ws-fapi/v1")
-        assert head.split()[1] == b"418"
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await client.http.ws_connect(client.base + "/ws-fapi/v1")
+        assert refused.value.status == 418
         limits.addresses.clear()
         assert (await raw(client, "GET", "/fapi/v1/time"))[0].split()[1] == b"200"
         client.venue.control.fault({"name": "banned_418"})

@@ -6,16 +6,21 @@ import argparse
 import gzip
 import json
 import re
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aegis.exchange import public
 from aegis.exchange.candles import INTERVALS
 from aegis.exchange.conn import Conn
+from aegis.exchange.instrument import Candle
 from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import SELL
 from aegis.exchange.server import Venue
+from aegis.exchange.symbols import dec
 from aegis.exchange.tickers import session
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -154,6 +159,25 @@ def test_funding_rollover_frames(screen: Screen) -> None:
 
 
 @captured
+def test_the_second_of_a_settlement_still_tells_the_old_period() -> None:
+    """As captured: at the boundary time and rate are those just settled, a second later both are the next ones."""
+    rows = [r["row"] for r in wire("prod_2026-09-30_markprice_funding_rollover.jsonl") if r["row"]["s"] == "BTCUSDT"]
+    theirs = {(r["E"] // 1000 - START_MS // 1000, r["T"] - START_MS) for r in rows}
+    it = Screen(symbols=1)
+    it.read("btcusdt@markPrice@1s")
+    it.now += 8 * 3_600_000 - 2000
+    while it.now < START_MS + 8 * 3_600_000 + 3000:
+        it.now += 50
+        it.ex.prices.advance(it.now)
+        it.ex.md.tick(it.now)
+    frames = [json.loads(t) for t in it.texts("btcusdt@markPrice@1s")]
+    due = START_MS + 8 * 3_600_000
+    assert theirs and theirs <= {((f["E"] - due) // 1000, f["T"] - due) for f in frames}
+    rates = {f["E"] - due: f["r"] for f in frames}
+    assert rates[0] == dec(it.ex.markets["BTCUSDT"].settled[-1][1], 8)
+
+
+@captured
 def test_older_captures_hold_nothing_we_lack(screen: Screen) -> None:
     """Each key of the frames of 2021 and 2024 is in ours, in the same order and of the same type."""
     texts = [line.partition(" ")[2] for line in (DATA / "multi_2021-07-22/frames.txt").read_text().splitlines()[1:]]
@@ -242,7 +266,7 @@ def test_candles_close_once_and_never_go_back() -> None:
 
 
 def test_every_interval_has_a_stream() -> None:
-    """Each listed interval answers; an unknown one is silent."""
+    """Each listed interval answers, with as many trade ids as trades; an unknown one is silent."""
     it = Screen(symbols=1)
     names = [f"btcusdt@kline_{i}" for i in INTERVALS]
     it.read(*names, "btcusdt@kline_7m")
@@ -250,7 +274,19 @@ def test_every_interval_has_a_stream() -> None:
     for name in names:
         k = json.loads(it.texts(name)[-1])["k"]
         assert (k["i"], k["t"] <= it.now <= k["T"]) == (name.partition("_")[2], True)
+        assert 0 < k["f"] == k["L"] - k["n"] + 1
     assert it.texts("btcusdt@kline_7m") == []
+
+
+def test_a_minute_without_trades_has_no_ids() -> None:
+    """Nothing traded is told by -1, as an id of 0 would be one."""
+    it = Screen(symbols=1)
+    it.read("btcusdt@kline_1m")
+    it.run(1000)
+    it.now += 120_000
+    it.ex.md.tick(it.now)
+    k = json.loads(it.texts("btcusdt@kline_1m")[-1])["k"]
+    assert (k["n"], k["f"], k["L"]) == (0, -1, -1)
 
 
 def test_aggregates_join_equal_fills_and_lose_none() -> None:
@@ -289,6 +325,47 @@ def test_the_day_rolls() -> None:
     assert float(day["v"]) == round(sum(float(t["q"]) for t in inside), 3)
     assert float(day["P"]) == pytest.approx((prices[-1] / prices[0] - 1) * 100, abs=0.0006)
     assert day["O"] % 60_000 == 0
+
+
+def test_rest_and_stream_tell_the_same_day() -> None:
+    """Every number of the 24 h ticker is the same text at both doors, at the same moment."""
+    pairs = dict(
+        zip(
+            "p P w c Q o h l v q O C F L n".split(),
+            "priceChange priceChangePercent weightedAvgPrice lastPrice lastQty openPrice highPrice lowPrice volume "
+            "quoteVolume openTime closeTime firstId lastId count".split(),
+            strict=True,
+        )
+    )
+    it = Screen(symbols=6)
+    for _ in range(5):
+        it.run(1000)
+        for name, m in it.ex.markets.items():
+            frame = json.loads(it.ex.md.tickers.ticker(m, it.now))
+            row = public.ticker_day(it.ex, {"symbol": name})
+            assert {full: frame[key] for key, full in pairs.items()} == {full: row[full] for full in pairs.values()}
+
+
+def test_a_day_is_walked_once_a_minute() -> None:
+    """Between two minutes a ticker costs no look at the minutes of its day, however many there are."""
+
+    class Walked(deque[Candle]):
+        walks = 0
+
+        def __iter__(self) -> Iterator[Candle]:
+            Walked.walks += 1
+            return super().__iter__()
+
+    it = Screen(symbols=1)
+    it.read("btcusdt@ticker")
+    it.run(125_000, step_ms=500)
+    day = it.ex.md.tickers.days["BTCUSDT"]
+    day.minutes = Walked(day.minutes)
+    Walked.walks = 0
+    it.run(50_000, step_ms=500)
+    assert Walked.walks == 0
+    it.run(10_000, step_ms=500)
+    assert Walked.walks == 2
 
 
 def test_depth_chain_and_late_readers() -> None:

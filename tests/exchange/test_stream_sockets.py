@@ -194,6 +194,23 @@ def test_ids_come_back_as_they_were(tmp_path: Path) -> None:
     venue_test(tmp_path, act)
 
 
+def test_no_message_is_too_odd_for_an_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is no request is refused and the connection lives; depth without end is no exception."""
+    odd = ("", "x", "[" * 60_000, '{"id":' + "[" * 5000 + "]" * 5000 + "}", '{"id":1,"method":"\\ud800"}', "[]", '"a"')
+
+    async def act(client: Client) -> None:
+        ws, _ = await opened(client, "/public/ws")
+        for text in odd:
+            await ws.send_str(text)
+            assert json.loads(await receive(ws))["error"]["code"] in (2, 3)
+        await ws.send_bytes(b"\xff\x00")
+        assert json.loads(await receive(ws))["error"]["code"] == 3
+        await ws.close()
+
+    venue_test(tmp_path, act)
+    assert not caplog.records
+
+
 def test_chinese_names_and_every_address_form(tmp_path: Path) -> None:
     """A percent-encoded name is the stream itself, in the path, in `streams=` and in a SUBSCRIBE."""
     name = "币安人生usdt@bookTicker"

@@ -282,6 +282,21 @@ def test_a_cut_connection_is_repaired_and_the_gap_is_marked(rig: Callable[..., R
     assert it.feed.wait(5) == 0 and time.monotonic() - began < 1.0, it.log()
 
 
+def test_lost_and_doubled_frames_are_noticed(rig: Callable[..., Rig]) -> None:
+    """A lost depth event breaks the book, which joins again; doubled trades are counted and published once."""
+    it = rig(1)
+    books = BooksReader(str(it.instance / "books"))
+    until(lambda: it.all() is not None and books.top(0).trusted, "a book")
+    assert not it.counters().get("book_breaks", 0)
+    joins = it.counters()["book_joins"]
+    it.rest("/control/fault", {"name": "pu_hole", "symbol": it.symbols()[0]})
+    until(lambda: it.all() is not None and it.counters()["book_breaks"] == 1, "the break")
+    until(lambda: it.all() is not None and it.counters()["book_joins"] > joins and books.top(0).trusted, "the join")
+    it.rest("/control/fault", {"name": "frame_repeat", "stream": "*@trade", "count": 5})
+    until(lambda: it.all() is not None and it.counters()["duplicates"] >= 5, "duplicates")
+    assert holes(it.all(), abi.KIND_TRADE) == {}
+
+
 def test_a_silent_stream_is_noticed(rig: Callable[..., Rig]) -> None:
     """A stream the venue acknowledges and never serves raises the alarm within its deadline."""
     it = rig(3, streams="bookTicker,kline_7m", first_frame_s=1)

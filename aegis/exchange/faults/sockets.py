@@ -29,6 +29,8 @@ def _sessions(f: Injection, route: str) -> list[Session]:
 
 def day_cut(f: Injection, *, route: str = "", code: int = 1001) -> None:
     """The forced close of a 24 h old connection happens now, with a close frame."""
+    if not 1000 <= code < 5000:
+        raise ValueError(f"code is a close code, 1000 to 4999, not {code}")
     for conn in f.conns(_checked(route)):
         conn.close(code)
     for session in _sessions(f, route):
@@ -39,12 +41,17 @@ def socket_cut(f: Injection, *, after_bytes: int = 0, route: str = "") -> None:
     """Stream sockets end without a close frame once `after_bytes` more bytes have left, wherever in a frame that is."""
     for conn in f.conns(_checked(route)):
         conn.break_after(after_bytes)
-    for session in _sessions(f, route):
+    sessions = _sessions(f, route)
+    if after_bytes and route == "wsapi":
+        raise ValueError("the WebSocket API's answers are cut at a byte by answer_cut")
+    for session in sessions:
         session.out.transport.abort()
 
 
 def partial_write(f: Injection, *, route: str = "") -> None:
     """Half of each stream connection's next frame leaves and nothing after it; the socket stays open."""
+    if route == "wsapi":
+        raise ValueError("the WebSocket API's answers are cut by answer_cut")
     for conn in f.conns(_checked(route)):
         conn.break_next(stall=True)
 
