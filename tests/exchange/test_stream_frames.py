@@ -21,7 +21,6 @@ from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import SELL
 from aegis.exchange.server import Venue
 from aegis.exchange.symbols import dec
-from aegis.exchange.tickers import session
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 captured = pytest.mark.skipif(not DATA.is_dir(), reason="no captures in ../shared/data")
@@ -384,19 +383,3 @@ def test_depth_chain_and_late_readers() -> None:
     it.venue.hub.drop(it.conns["btcusdt@depth@100ms"])
     it.run(1000)
     assert it.ex.markets["BTCUSDT"].feeds == {}
-
-
-@pytest.mark.parametrize(
-    ("at_ms", "kind", "hours"),
-    [
-        (1_790_780_400_000, "REGULAR", 6.5),  # Wednesday 2026-09-30 11:00 in New York
-        (1_790_755_199_999, "OVERNIGHT", 8),  # the same day, one millisecond before 04:00
-        (1_790_755_200_000, "PRE_MARKET", 5.5),
-        (1_791_046_800_000, "NO_TRADING", 48),  # Saturday
-    ],
-)
-def test_trading_session(at_ms: int, kind: str, hours: float) -> None:
-    """The session named covers the moment, and has its usual length."""
-    row = json.loads(session(at_ms))
-    assert row["t"] <= at_ms < row["T"]
-    assert (row["S"], (row["T"] - row["t"]) / 3_600_000) == (kind, hours)
