@@ -328,21 +328,13 @@ def test_the_day_rolls() -> None:
 
 def test_rest_and_stream_tell_the_same_day() -> None:
     """Every number of the 24 h ticker is the same text at both doors, at the same moment."""
-    pairs = dict(
-        zip(
-            "p P w c Q o h l v q O C F L n".split(),
-            "priceChange priceChangePercent weightedAvgPrice lastPrice lastQty openPrice highPrice lowPrice volume "
-            "quoteVolume openTime closeTime firstId lastId count".split(),
-            strict=True,
-        )
-    )
     it = Screen(symbols=6)
     for _ in range(5):
         it.run(1000)
         for name, m in it.ex.markets.items():
             frame = json.loads(it.ex.md.tickers.ticker(m, it.now))
             row = public.ticker_day(it.ex, {"symbol": name})
-            assert {full: frame[key] for key, full in pairs.items()} == {full: row[full] for full in pairs.values()}
+            assert [*row.values()][1:] == [*frame.values()][4:-1]  # names differ, their order does not
 
 
 def test_a_day_is_walked_once_a_minute() -> None:
