@@ -68,11 +68,6 @@ class Key:
     ips: frozenset[str] = frozenset()
 
     @property
-    def ip_restrict(self) -> bool:
-        """Whether the key is bound to addresses."""
-        return bool(self.ips)
-
-    @property
     def may_log_on(self) -> bool:
         """Whether `session.logon` takes it: Ed25519 keys only."""
         return isinstance(self.public, Ed25519PublicKey)

@@ -13,22 +13,17 @@ from aegis.errors import VenueError
 from aegis.exchange import filters
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import HOUR_MS, Market, Trade
+from aegis.exchange.limits import Limits
 from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.params import Params, integer, need
 from aegis.exchange.past import before_opening
 from aegis.exchange.prices import rate_text, settled_rate_e8
 from aegis.exchange.symbols import E8, dec
 from aegis.exchange.tickers import nearest, quote_volume
-from aegis.limits import WEIGHT_PER_MINUTE
 
 DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 STALE_MS = 130_000_000  # serverTime of exchangeInfo is a day and a half old, as captured
 FOREVER_MS = 1 << 62
-LIMITS = [
-    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_PER_MINUTE},
-    {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
-    {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300},
-]
 AUTO_EXCHANGE = {"BTC": "-0.10000000", "BNB": "-10", "ETH": "-5", "USDT": "-10000", "USDC": "-10000"}
 INTEREST = {True: "", False: "0.00010000"}  # by whether the contract is dated
 
@@ -54,24 +49,19 @@ def answer(rows: list[dict[str, Any]], one: bool) -> Any:
 
 
 def exchange_info(ex: Exchange, _p: Params) -> dict[str, Any]:
-    """GET exchangeInfo."""
+    """GET exchangeInfo; a door tells its own limits in place of the ordinary ones."""
     assets = sorted({m.spec.quote for m in ex.markets.values()} | set(AUTO_EXCHANGE))
     return {
         "timezone": "UTC",
         "serverTime": ex.clock() - STALE_MS,
         "futuresType": "U_MARGINED",
-        "rateLimits": LIMITS,
+        "rateLimits": Limits().rows(),
         "exchangeFilters": [],
         "assets": [
             {"asset": a, "marginAvailable": True, "autoAssetExchange": AUTO_EXCHANGE.get(a, "0")} for a in assets
         ],
         "symbols": [filters.listing_row(m.spec) for m in ex.markets.values()],
     }
-
-
-def order_limits(_ex: Exchange, _p: Params) -> list[dict[str, Any]]:
-    """GET rateLimit/order."""
-    return LIMITS[1:]
 
 
 def depth(ex: Exchange, p: Params) -> dict[str, Any]:

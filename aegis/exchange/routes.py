@@ -6,7 +6,7 @@ What must stay true: a method answers the same as its REST twin, because both ru
 from __future__ import annotations
 
 from aegis.exchange import account_views, algo_orders, batch, downloads, history, orders, settings, user_stream
-from aegis.exchange.public import order_limits
+from aegis.exchange.limits import Limits
 from aegis.exchange.route import KEY, Route, per_symbol
 from aegis.exchange.routes_public import PUBLIC_METHODS, public_routes
 
@@ -32,7 +32,7 @@ def order_routes(v1: str) -> Routes:
         ("GET", v1 + "orderAmendment"): Route(history.amendments),
         ("GET", v1 + "userTrades"): Route(history.user_trades, 5),
         ("GET", v1 + "forceOrders"): Route(history.force_orders, per_symbol(20, 50)),
-        ("GET", v1 + "rateLimit/order"): Route(lambda ex, _acc, p: order_limits(ex, p)),
+        ("GET", v1 + "rateLimit/order"): Route(lambda _ex, _acc, _p: Limits().order_rows()),
         ("POST", v1 + "algoOrder"): Route(algo_orders.place, 0, orders=1),
         ("GET", v1 + "algoOrder"): Route(algo_orders.query),
         ("DELETE", v1 + "algoOrder"): Route(algo_orders.cancel),

@@ -210,6 +210,10 @@ async def serve(options: argparse.Namespace) -> int:
         print(json.dumps({"event": "ready", "port": port, "control_port": control_port} | facts), flush=True)
         try:
             await venue.loop(stop)
+        except Exception as e:
+            if venue.replay is None:  # a capture may hold what cannot be played; else it is a fault of the venue's own
+                raise RuntimeError("the market stopped") from e
+            raise
         finally:
             for conn in list(venue.hub.conns):
                 conn.close(1008)
@@ -224,6 +228,9 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         0 after an orderly stop, 2 when options, keys or capture cannot be used (one line on stderr).
+
+    Raises:
+        RuntimeError: the market broke while it ran.
     """
     try:
         return asyncio.run(serve(options))

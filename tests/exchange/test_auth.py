@@ -188,7 +188,7 @@ def test_keys_have_a_shape_an_owner_permissions_and_addresses() -> None:
         assert (caught.value.code, caught.value.status) == (want, 401)
     assert caught.value.msg == "Invalid API-key, IP, or permissions for action, request ip: 10.0.0.2"
     key = gate.key("k", "10.0.0.1")
-    assert key.ip_restrict
+    assert key.ips
     gate.permit(key, False)
     with pytest.raises(VenueError, match="-2015"):
         gate.permit(key, True)

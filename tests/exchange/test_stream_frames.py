@@ -21,7 +21,6 @@ from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import SELL
 from aegis.exchange.server import Venue
 from aegis.exchange.symbols import dec
-from aegis.exchange.tickers import session
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 captured = pytest.mark.skipif(not DATA.is_dir(), reason="no captures in ../shared/data")
@@ -329,21 +328,13 @@ def test_the_day_rolls() -> None:
 
 def test_rest_and_stream_tell_the_same_day() -> None:
     """Every number of the 24 h ticker is the same text at both doors, at the same moment."""
-    pairs = dict(
-        zip(
-            "p P w c Q o h l v q O C F L n".split(),
-            "priceChange priceChangePercent weightedAvgPrice lastPrice lastQty openPrice highPrice lowPrice volume "
-            "quoteVolume openTime closeTime firstId lastId count".split(),
-            strict=True,
-        )
-    )
     it = Screen(symbols=6)
     for _ in range(5):
         it.run(1000)
         for name, m in it.ex.markets.items():
             frame = json.loads(it.ex.md.tickers.ticker(m, it.now))
             row = public.ticker_day(it.ex, {"symbol": name})
-            assert {full: frame[key] for key, full in pairs.items()} == {full: row[full] for full in pairs.values()}
+            assert [*row.values()][1:] == [*frame.values()][4:-1]  # names differ, their order does not
 
 
 def test_a_day_is_walked_once_a_minute() -> None:
@@ -384,19 +375,3 @@ def test_depth_chain_and_late_readers() -> None:
     it.venue.hub.drop(it.conns["btcusdt@depth@100ms"])
     it.run(1000)
     assert it.ex.markets["BTCUSDT"].feeds == {}
-
-
-@pytest.mark.parametrize(
-    ("at_ms", "kind", "hours"),
-    [
-        (1_790_780_400_000, "REGULAR", 6.5),  # Wednesday 2026-09-30 11:00 in New York
-        (1_790_755_199_999, "OVERNIGHT", 8),  # the same day, one millisecond before 04:00
-        (1_790_755_200_000, "PRE_MARKET", 5.5),
-        (1_791_046_800_000, "NO_TRADING", 48),  # Saturday
-    ],
-)
-def test_trading_session(at_ms: int, kind: str, hours: float) -> None:
-    """The session named covers the moment, and has its usual length."""
-    row = json.loads(session(at_ms))
-    assert row["t"] <= at_ms < row["T"]
-    assert (row["S"], (row["T"] - row["t"]) / 3_600_000) == (kind, hours)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import signal
 import socket
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from exchange_client import receive, running
 
-from aegis.exchange import options, truth
+from aegis.exchange import options, server, truth
 from aegis.exchange.server import Venue, open_accounts
 
 COMMAND = [sys.executable, "-m", "aegis.cli.main", "venue"]
@@ -164,6 +165,19 @@ def test_a_signal_ends_it_within_half_a_second(tmp_path: Path) -> None:
             venue.kill()
             venue.wait()
     assert min(took) < 0.5, took
+
+
+def test_a_fault_of_its_own_is_no_bad_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What breaks in the running market is raised with its cause, not told in a line as if the operator had erred."""
+
+    def broken(_ex: object) -> None:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(server, "tick", broken)
+    with pytest.raises(RuntimeError, match="market") as caught:
+        server.run(argparse.Namespace(symbols=1))
+    gc.unfreeze()
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_help_explains() -> None:
