@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aegis.errors import VenueError
 from aegis.exchange import margin
 from aegis.exchange.account import BOTH, LONG, SHORT, Account
 from aegis.exchange.brackets import cap_e8, maintenance_e8
@@ -234,6 +235,16 @@ def position_risk_v2(ex: Exchange, acc: Account, p: Params) -> list[dict[str, An
                 | {"isolated": isolated, "adlQuantile": row["adl"]}
             )
     return out
+
+
+def withdrawable(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
+    """GET pmAccountInfo: what of an asset could leave a portfolio margin account; -1130 for an unknown asset."""
+    asset = need(p, "asset")
+    if asset not in acc.wallet:
+        raise VenueError(-1130, "Data sent for parameter 'asset' is not valid.")
+    amount = asset_amounts(ex, acc, asset)["maxWithdrawAmount"]
+    worth = margin.worth_usd_e8(ex, asset, amount)
+    return {"maxWithdrawAmountUSD": dec(worth, E8), "asset": asset, "maxWithdrawAmount": dec(amount, E8)}
 
 
 def account_config(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:

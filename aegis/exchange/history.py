@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from aegis.errors import VenueError
 from aegis.exchange import orders
-from aegis.exchange.account import Account, Execution
+from aegis.exchange.account import Account, Execution, Income
 from aegis.exchange.account_views import markets_of
 from aegis.exchange.engine import Exchange
 from aegis.exchange.events import side_text
@@ -143,6 +143,20 @@ def user_trades(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     return [trade_row(ex, t) for t in (rows[:limit] if upward else rows[-limit:])]
 
 
+def income_row(r: Income) -> dict[str, Any]:
+    """One cash flow as income shows it."""
+    return {
+        "symbol": r.symbol,
+        "incomeType": r.kind,
+        "income": dec(r.amount_e8, E8),
+        "asset": r.asset,
+        "info": r.info or r.kind,
+        "time": r.time_ms,
+        "tranId": r.tran_id,
+        "tradeId": r.trade_id,
+    }
+
+
 def income(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     """GET income, oldest first."""
     low, high = integer(p, "startTime", 0), integer(p, "endTime", FOREVER_MS)
@@ -150,19 +164,7 @@ def income(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:
     kind, symbol = p.get("incomeType"), p.get("symbol")
     rows = [r for r in between(acc.income, low, high) if symbol in (None, "", r.symbol) and kind in (None, "", r.kind)]
     rows = rows[(page - 1) * limit : page * limit] if p.get("startTime") or p.get("page") else rows[-limit:]
-    return [
-        {
-            "symbol": r.symbol,
-            "incomeType": r.kind,
-            "income": dec(r.amount_e8, E8),
-            "asset": r.asset,
-            "info": r.info or r.kind,
-            "time": r.time_ms,
-            "tranId": r.tran_id,
-            "tradeId": r.trade_id,
-        }
-        for r in rows
-    ]
+    return [income_row(r) for r in rows]
 
 
 def force_orders(ex: Exchange, acc: Account, p: Params) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ What must stay true: a method answers the same as its REST twin, because both ru
 
 from __future__ import annotations
 
-from aegis.exchange import account_views, algo_orders, batch, history, orders, settings, user_stream
+from aegis.exchange import account_views, algo_orders, batch, downloads, history, orders, settings, user_stream
 from aegis.exchange.public import order_limits
 from aegis.exchange.route import KEY, Route, per_symbol
 from aegis.exchange.routes_public import PUBLIC_METHODS, public_routes
@@ -52,6 +52,10 @@ def account_routes(v1: str, v2: str, v3: str) -> Routes:
         ("GET", v2 + "positionRisk"): Route(account_views.position_risk_v2, 5),
         ("GET", v3 + "positionRisk"): Route(account_views.position_risk, 5),
         ("GET", v1 + "income"): Route(history.income, 30),
+        **{("GET", f"{v1}{past}/asyn"): Route(downloads.order_of, 1000) for past in downloads.PASTS},
+        **{("GET", f"{v1}{past}/asyn/id"): Route(downloads.link_of(past), 10) for past in downloads.PASTS},
+        ("POST", v1 + "stock/contract"): Route(settings.stock_contract, 50),
+        ("GET", v1 + "pmAccountInfo"): Route(account_views.withdrawable, 5),
         ("GET", v1 + "accountConfig"): Route(account_views.account_config, 5),
         ("GET", v1 + "symbolConfig"): Route(account_views.symbol_config, 5),
         ("GET", v1 + "leverageBracket"): Route(account_views.leverage_bracket),

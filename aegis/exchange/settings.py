@@ -175,3 +175,8 @@ def set_burn(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
 def get_burn(ex: Exchange, acc: Account, p: Params) -> dict[str, Any]:
     """GET feeBurn."""
     return {"feeBurn": acc.settings.fee_burn}
+
+
+def stock_contract(_ex: Exchange, _acc: Account, _p: Params) -> dict[str, Any]:
+    """POST stock/contract: the agreement about contracts on shares; every account here has signed it."""
+    return DONE

@@ -101,6 +101,14 @@ GET /fapi/v3/balance [$balance]
 GET /fapi/v2/positionRisk [$risk2]
 GET /fapi/v3/positionRisk [$risk3]
 GET /fapi/v1/income [~{symbol:s incomeType:s income:m asset:s info:s time:i tranId:i tradeId:s}]
+GET /fapi/v1/income/asyn $ordered
+GET /fapi/v1/income/asyn/id $file
+GET /fapi/v1/order/asyn $ordered
+GET /fapi/v1/order/asyn/id $file
+GET /fapi/v1/trade/asyn $ordered
+GET /fapi/v1/trade/asyn/id $file
+POST /fapi/v1/stock/contract $done
+GET /fapi/v1/pmAccountInfo {maxWithdrawAmountUSD:d asset:s maxWithdrawAmount:d}
 GET /fapi/v1/accountConfig {feeTier:i canTrade:b canDeposit:b canWithdraw:b dualSidePosition:b updateTime:i \
 multiAssetsMargin:b tradeGroupId:i}
 GET /fapi/v1/symbolConfig [{symbol:s marginType:s isAutoAddMargin:b leverage:i maxNotionalValue:s}]
@@ -167,6 +175,8 @@ EVENT ACCOUNT_CONFIG_UPDATE {e:s E:i T:i ac:{s:s l:i}}|{e:s E:i T:i ai:{j:b}}
 """
 NAMES = {
     "symbolAdlRisk": """{symbol:s adlRisk:s updateTime:i}""",
+    "ordered": """{avgCostTimestampOfLast30d:i downloadId:s}""",
+    "file": """{downloadId:s status:s url:s notified:b expirationTimestamp:i isExpired:l}""",
     "insuranceBalance": """{symbols:[s] assets:[{asset:s marginBalance:m updateTime:i}]}""",
     "assetIndex": """{symbol:s time:i index:m bidBuffer:m askBuffer:m bidRate:m askRate:m
         autoExchangeBidBuffer:m autoExchangeAskBuffer:m autoExchangeBidRate:m autoExchangeAskRate:m}""",

@@ -140,6 +140,12 @@ class Work:
             for name in ("account", "balance", "positionRisk"):
                 await self.ask("GET", f"/fapi/{version}/{name}")
         await self.ask("GET", "adlQuantile", **BTC)
+        await self.ask("POST", "stock/contract")
+        await self.ask("GET", "pmAccountInfo", asset="USDT")
+        hour = {"startTime": ex.clock() - 3_600_000, "endTime": ex.clock()}
+        for past in ("income", "order", "trade"):
+            made = await self.ask("GET", f"{past}/asyn", **hour)
+            await self.ask("GET", f"{past}/asyn/id", downloadId=made["downloadId"])
         await self.methods_of_the_account()
         ex.liquidation.now(acc, m, "BOTH", deleverage=False)
         for name in ("forceOrders", "allOrders", "userTrades", "income"):
@@ -210,7 +216,7 @@ class Work:
 
 async def day(tmp: Path) -> Work:
     """A client's day at a venue of sixteen symbols."""
-    async with running(tmp, symbols=16, seed=5, events_per_s=2000) as client:
+    async with running(tmp, symbols=16, seed=5, events_per_s=2000, weight=6000) as client:
         work = Work(client)
         await work.streams()
         await work.public()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import random
+from urllib.request import urlopen
 
 import pytest
 from core import Venue
 
-from aegis.exchange import history, orders
+from aegis.errors import VenueError
+from aegis.exchange import downloads, history, orders
 
 LIMIT = {"symbol": "BTCUSDT", "type": "LIMIT", "timeInForce": "GTC", "side": "BUY", "quantity": "0.010"}
 
@@ -41,6 +44,40 @@ def test_orders_and_fills_page_by_id(venue: Venue, limit: int) -> None:
             start = got[-1] + 1
         assert got == sorted(got)
         assert len(got) == (30 if key == "orderId" else 10)
+
+
+@pytest.mark.parametrize("past", ["income", "order", "trade"])
+def test_a_file_of_the_past_holds_the_rows_of_its_endpoint(venue: Venue, past: str) -> None:
+    """The official clients order a file by a window and fetch it by its id; a window of nothing is an empty file."""
+    ex, acc, low, high = venue.ex, venue.acc(), venue.now - 30_000, venue.now - 5_000
+    window = {"startTime": str(low), "endTime": str(high)}
+    wide = window | {"limit": "1000"}
+    trades = [r for s in ("BTCUSDT", "ETHUSDT") for r in history.user_trades(ex, acc, wide | {"symbol": s})]
+    rows = {
+        "income": history.income(ex, acc, wide),
+        "order": history.all_orders(ex, acc, wide),
+        "trade": sorted(trades, key=lambda r: (r["time"], r["id"])),
+    }[past]
+    made = downloads.order_of(ex, acc, window)["downloadId"]
+    done = downloads.link_of(past)(ex, acc, {"downloadId": made})
+    assert done["status"] == "completed"
+    with urlopen(done["url"]) as r:
+        told = list(csv.DictReader(r.read().decode().splitlines()))
+    assert rows and told == [{k: str(v) for k, v in row.items()} for row in rows]
+    none = downloads.order_of(ex, acc, {"startTime": "1", "endTime": "2"})["downloadId"]
+    with urlopen(downloads.link_of(past)(ex, acc, {"downloadId": none})["url"]) as r:
+        assert not r.read().strip()
+
+
+@pytest.mark.parametrize(("low", "high"), [("5", "4"), ("1", "90000000000"), ("1", "10000000000000"), ("-1", "4")])
+def test_a_window_that_no_file_can_have(venue: Venue, low: str, high: str) -> None:
+    """Turned round, over a year, past the last day, before the first; and an id that was never given."""
+    with pytest.raises(VenueError) as e:
+        downloads.order_of(venue.ex, venue.acc(), {"startTime": low, "endTime": high})
+    assert e.value.code == -4165
+    with pytest.raises(VenueError) as e:
+        downloads.link_of("income")(venue.ex, venue.acc(), {"downloadId": low})
+    assert e.value.code == -1130
 
 
 def test_windows_of_time_hold_what_lies_in_them(venue: Venue) -> None:
