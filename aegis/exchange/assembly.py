@@ -41,4 +41,6 @@ def tick(ex: Exchange) -> None:
     ex.liquidation.tick()
     if ex.prints:
         ex.md.tick(now)
-        make_next(ex.markets.values())
+        made = make_next(ex.markets.values())
+        if made is not None:
+            ex.md.tickers.day(made, now)  # its day too: the first to ask for every ticker would stop the venue

@@ -10,20 +10,10 @@ cut off before it fills the memory.
 from __future__ import annotations
 
 import asyncio
-import struct
 
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+from aegis.exchange.wire import TEXT, frame
+
 BACKLOG_BYTES_MAX = 16 << 20  # what a client may leave unread
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """One whole unmasked frame."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
-    if size < 1 << 16:
-        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
-    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
 
 
 class Outbox:
@@ -43,7 +33,7 @@ class Outbox:
         """Queue one frame; it leaves in this turn of the loop."""
         if not self.parts:
             self.loop.call_soon(self.flush)
-        self.parts.append(frame(opcode, payload))
+        self.parts.append(frame(payload, opcode))
 
     def flush(self) -> None:
         """Write what is queued."""
@@ -71,5 +61,5 @@ class Outbox:
             self.transport.abort()
             return
         self.flush()
-        self.transport.write(frame(TEXT, payload)[:count])
+        self.transport.write(frame(payload)[:count])
         self.transport.close()

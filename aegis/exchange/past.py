@@ -310,10 +310,10 @@ def before_opening(m: Market) -> Past | None:
     return m.past
 
 
-def make_next(markets: Iterable[Market]) -> bool:
-    """Make the past of one more market, so that nobody has to wait for all at once; false when all have theirs."""
+def make_next(markets: Iterable[Market]) -> Market | None:
+    """Make the past of one more market, so that nobody has to wait for all at once; None when all have theirs."""
     for m in markets:
         if m.has_past and m.past is None:
             before_opening(m)
-            return True
-    return False
+            return m
+    return None

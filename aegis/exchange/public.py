@@ -17,7 +17,8 @@ from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.params import Params, integer, need
 from aegis.exchange.past import before_opening
 from aegis.exchange.prices import rate_text, settled_rate_e8
-from aegis.exchange.symbols import E8, Spec, dec
+from aegis.exchange.symbols import E8, dec
+from aegis.exchange.tickers import nearest, quote_volume
 from aegis.limits import WEIGHT_PER_MINUTE
 
 DEPTH_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
@@ -283,17 +284,6 @@ def ticker_price(ex: Exchange, p: Params) -> Any:
     return answer(rows, one)
 
 
-def _percent(part: int, whole: int) -> str:
-    """100 * part / whole with three places, half away from zero."""
-    size = (abs(part) * 200_000 + whole) // (2 * whole) if whole else 0
-    return dec(-size if part < 0 else size, 3)
-
-
-def quote_volume(s: Spec, quote: int) -> str:
-    """A sum of price times quantity as tickers write it: two places, rounded down."""
-    return dec(quote * 100 // int(10 ** (s.px_exp + s.qty_exp)), 2)
-
-
 def ticker_day(ex: Exchange, p: Params) -> Any:
     """GET ticker/24hr; a symbol that never traded is left out."""
     markets, one = one_or_all(ex, p)
@@ -307,8 +297,8 @@ def ticker_day(ex: Exchange, p: Params) -> Any:
             {
                 "symbol": s.name,
                 "priceChange": s.px(c.c - c.o),
-                "priceChangePercent": _percent(c.c - c.o, c.o),
-                "weightedAvgPrice": s.px((2 * c.quote + c.v) // (2 * c.v) if c.v else c.c),
+                "priceChangePercent": dec(nearest((c.c - c.o) * 10**5, c.o), 3),
+                "weightedAvgPrice": s.px(nearest(c.quote, c.v) if c.v else c.c),
                 "lastPrice": s.px(c.c),
                 "lastQty": s.qty(m.trades[-1].qty if m.trades else 0),
                 "openPrice": s.px(c.o),

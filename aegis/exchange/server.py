@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
-import shutil
 import signal
 import ssl
 import sys
@@ -187,11 +187,10 @@ async def listen(app: web.Application, port: int, tls: ssl.SSLContext | None = N
     return runner
 
 
-def certificate(o: argparse.Namespace) -> tuple[ssl.SSLContext | None, dict[str, str]]:
-    """The TLS context asked for, if any, and what the ready line says of it."""
+def certificate(o: argparse.Namespace, folder: Path) -> tuple[ssl.SSLContext | None, dict[str, str]]:
+    """The TLS context asked for, if any, with its authority's file in `folder`, and what the ready line says of it."""
     if not o.tls:
         return None, {}
-    folder = Path(o.tls_dir) if o.tls_dir else Path(tempfile.mkdtemp(prefix="venue-"))
     made, ca = tls.context(folder)
     return made, {"ca_file": str(ca)}
 
@@ -200,22 +199,22 @@ async def serve(options: argparse.Namespace) -> int:
     """Open the ports, print the ready line, run until a signal."""
     o = complete(options)
     venue = Venue(o)
-    secure, facts = certificate(o)
-    doors = [await listen(venue.app(), int(o.port), secure), await listen(venue.control.app(), int(o.control_port))]
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sig in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sig, stop.set)
-    port, control_port = (runner.addresses[0][1] for runner in doors)
-    print(json.dumps({"event": "ready", "port": port, "control_port": control_port} | facts), flush=True)
-    try:
-        await venue.loop(stop)
-    finally:
-        for conn in list(venue.hub.conns):
-            conn.close(1008)
-        await asyncio.wait([asyncio.ensure_future(runner.cleanup()) for runner in doors], timeout=0.4)
-        if o.tls and not o.tls_dir:
-            shutil.rmtree(Path(facts["ca_file"]).parent, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="venue-") as spare:
+        secure, facts = certificate(o, Path(o.tls_dir or spare))
+        doors = [await listen(venue.app(), int(o.port), secure), await listen(venue.control.app(), int(o.control_port))]
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sig, stop.set)
+        port, control_port = (runner.addresses[0][1] for runner in doors)
+        print(json.dumps({"event": "ready", "port": port, "control_port": control_port} | facts), flush=True)
+        try:
+            await venue.loop(stop)
+        finally:
+            for conn in list(venue.hub.conns):
+                conn.close(1008)
+            await asyncio.wait([asyncio.ensure_future(runner.cleanup()) for runner in doors], timeout=0.4)
+            gc.freeze()  # a last look for cycles among the orders of hundreds of symbols would outlast the half second
     return 0
 
 

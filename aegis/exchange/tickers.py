@@ -15,7 +15,7 @@ from collections.abc import Callable
 from aegis.exchange.instrument import MINUTE_MS, Candle, Market
 from aegis.exchange.matching import BUY, SELL
 from aegis.exchange.past import before_opening, merged
-from aegis.exchange.symbols import E8, dec
+from aegis.exchange.symbols import E8, Spec, dec
 from aegis.exchange.timetable import Timed
 from aegis.exchange.trading_hours import us_session
 
@@ -29,28 +29,35 @@ def nearest(m: int, over: int) -> int:
     return (2 * abs(m) + over) // (2 * over) * (-1 if m < 0 else 1)
 
 
+def quote_volume(s: Spec, quote: int) -> str:
+    """A sum of price times quantity as tickers write it: two places, the nearest."""
+    return dec(nearest(quote * 10**QUOTE_PLACES, int(10 ** (s.px_exp + s.qty_exp))), QUOTE_PLACES)
+
+
 class Day:
     """The last 24 h of one symbol, from its minutes and what its past has of them."""
 
     def __init__(self, m: Market) -> None:
         self.m = m
         self.minutes: deque[Candle] = deque()  # whole minutes inside the window, without the running one
-        self.v = self.quote = self.n = 0
+        self.v = self.quote = self.n = self.high = self.low = 0
         self.past: tuple[int, Candle | None] = (0, None)  # (start of the window, what lies before the opening)
 
     def move(self, now_ms: int) -> tuple[int, Candle] | None:
         """(start of the window, its sum as one candle); None when nothing traded in it."""
         start = (now_ms - DAY_MS) // MINUTE_MS * MINUTE_MS
         running = now_ms // MINUTE_MS * MINUTE_MS
-        self._enter(running, start)
+        moved = self._enter(running, start)
         while self.minutes and self.minutes[0].open_ms < start:
             gone = self.minutes.popleft()
-            self.v, self.quote, self.n = self.v - gone.v, self.quote - gone.quote, self.n - gone.n
+            self.v, self.quote, self.n, moved = self.v - gone.v, self.quote - gone.quote, self.n - gone.n, True
+        if moved and self.minutes:
+            self.high, self.low = max(c.h for c in self.minutes), min(c.l for c in self.minutes)
         parts = [c] if (c := self._before(start)) is not None else []
         if self.minutes:
             first, end = self.minutes[0], self.minutes[-1]
-            high, low = max(c.h for c in self.minutes), min(c.l for c in self.minutes)
-            parts.append(Candle(start, first.first, end.last, first.o, high, low, end.c, self.v, self.n, self.quote))
+            both = self.high, self.low
+            parts.append(Candle(start, first.first, end.last, first.o, *both, end.c, self.v, self.n, self.quote))
         if self.m.candles and self.m.candles[-1].open_ms >= max(running, start):
             parts.append(self.m.candles[-1])
         if not parts:
@@ -66,8 +73,8 @@ class Day:
             self.past = (start, past.since(start) if past else None)
         return self.past[1]
 
-    def _enter(self, running: int, start: int) -> None:
-        """Take the minutes that ended since the last call."""
+    def _enter(self, running: int, start: int) -> bool:
+        """Take the minutes that ended since the last call; were there any?"""
         known = self.minutes[-1].open_ms if self.minutes else start - 1
         fresh = []
         for c in reversed(self.m.candles):
@@ -78,6 +85,7 @@ class Day:
         for c in reversed(fresh):
             self.minutes.append(c)
             self.v, self.quote, self.n = self.v + c.v, self.quote + c.quote, self.n + c.n
+        return bool(fresh)
 
 
 class Tickers:
@@ -152,12 +160,16 @@ class Tickers:
 
     # payloads -------------------------------------------------------------------
     def mark(self, m: Market, now_ms: int) -> str:
-        """markPriceUpdate; its time is the second's boundary."""
+        """markPriceUpdate at the second's boundary; the second of a settlement still tells the period that ended."""
+        second = now_ms - now_ms % 1000
+        due, settled = m.next_funding_ms(now_ms), m.rate_e8
+        if m.settled and m.settled[-1][0] == second:
+            due, settled = second, m.settled[-1][1]
         mark, index = dec(m.mark(), E8), dec(m.index(), E8)
-        rate = dec(m.rate_e8, E8) if m.interval_ms else ""
+        rate = dec(settled, E8) if m.interval_ms else ""
         return (
-            f'{{"e":"markPriceUpdate","E":{now_ms - now_ms % 1000},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}",'
-            f'"P":"{dec(m.settle(), E8)}","i":"{index}","r":"{rate}","T":{m.next_funding_ms(now_ms)},"st":1}}'
+            f'{{"e":"markPriceUpdate","E":{second},"s":"{m.spec.name}","p":"{mark}","ap":"{mark}",'
+            f'"P":"{dec(m.settle(), E8)}","i":"{index}","r":"{rate}","T":{due},"st":1}}'
         )
 
     def day(self, m: Market, now_ms: int) -> tuple[int, Candle] | None:
@@ -179,7 +191,7 @@ class Tickers:
             f'{{"e":"24hrTicker","E":{now_ms},"s":"{s.name}","ps":"{s.pair}","p":"{s.px(change)}",'
             f'"P":"{dec(nearest(change * 10**5, c.o), 3)}","w":"{s.px(nearest(c.quote, c.v) if c.v else c.c)}",'
             f'"c":"{s.px(c.c)}","Q":"{s.qty(last)}","o":"{s.px(c.o)}",'
-            f'"h":"{s.px(c.h)}","l":"{s.px(c.l)}","v":"{s.qty(c.v)}","q":"{self._quote(m, c)}","O":{start},'
+            f'"h":"{s.px(c.h)}","l":"{s.px(c.l)}","v":"{s.qty(c.v)}","q":"{quote_volume(s, c.quote)}","O":{start},'
             f'"C":{now_ms},"F":{c.first},"L":{c.last},"n":{c.n},"st":1}}'
         )
 
@@ -191,13 +203,8 @@ class Tickers:
         c, s = found[1], m.spec
         return (
             f'{{"e":"24hrMiniTicker","E":{now_ms},"s":"{s.name}","ps":"{s.pair}","c":"{s.px(c.c)}","o":"{s.px(c.o)}",'
-            f'"h":"{s.px(c.h)}","l":"{s.px(c.l)}","v":"{s.qty(c.v)}","q":"{self._quote(m, c)}","st":1}}'
+            f'"h":"{s.px(c.h)}","l":"{s.px(c.l)}","v":"{s.qty(c.v)}","q":"{quote_volume(s, c.quote)}","st":1}}'
         )
-
-    @staticmethod
-    def _quote(m: Market, c: Candle) -> str:
-        value = nearest(c.quote * 10**QUOTE_PLACES, int(10 ** (m.spec.px_exp + m.spec.qty_exp)))
-        return dec(value, QUOTE_PLACES)
 
     def assets(self) -> list[str]:
         """Assets with an index against USD: bases of perpetuals quoted in USDT."""

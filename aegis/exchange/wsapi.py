@@ -21,10 +21,11 @@ from aegis.exchange.auth import Gate, Key
 from aegis.exchange.engine import Exchange
 from aegis.exchange.faults.hooks import Answer, Result
 from aegis.exchange.limits import HANDSHAKE_WEIGHT, Limits, TooMany, Window
-from aegis.exchange.outbox import PING, PONG, Outbox
+from aegis.exchange.outbox import Outbox
 from aegis.exchange.rest import JSON
 from aegis.exchange.route import KEY, NONE, Route
 from aegis.exchange.routes import METHODS
+from aegis.exchange.wire import PING, PONG
 
 PING_S = 180.0
 PONG_DEADLINE_S = 600.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +28,7 @@ def client(**options: Any) -> Any:
         "fapiPrivateV3": v3,
         "ws": {"linear": ws + "/ws", "ws-api": {"linear": ws + "/ws-fapi/v1"}},
     }
+    options |= {"cafile": os.environ["AEGIS_CLIENT_CA"]} if "AEGIS_CLIENT_CA" in os.environ else {}
     given = {"apiKey": setting("KEY"), "secret": setting("SECRET"), "urls": {"api": api}}
     return ccxt.pro.binanceusdm(
         {

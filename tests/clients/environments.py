@@ -25,7 +25,7 @@ BUILD_S = 540.0
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client: its script, the packages it needs (pinned), the oldest and newest Python it takes, its time."""
+    """A client: script, pinned packages, oldest and newest Python, time, and why it cannot meet our authority."""
 
     name: str
     script: str
@@ -33,6 +33,7 @@ class Client:
     oldest: tuple[int, int] = (3, 10)
     newest: tuple[int, int] = (3, 13)
     deadline_s: float = 420.0
+    no_tls: str = ""
 
     @property
     def home(self) -> Path:
@@ -45,12 +46,13 @@ class Client:
         return self.home / "bin" / "python"
 
 
+OWN_ROOTS = "its websockets trust only the authorities compiled into the wheel"
 CLIENTS = (
     Client("ccxt", "ccxt_life.py", ("ccxt==4.5.90",)),
     Client("python-binance", "python_binance_life.py", ("python-binance==1.0.37",)),
     Client("binance-sdk", "binance_sdk_life.py", ("binance-sdk-derivatives-trading-usds-futures==18.1.0",)),
-    Client("nautilus", "nautilus_life.py", ("nautilus_trader==1.231.0",), oldest=(3, 12)),
-    Client("nautilus-rust", "nautilus_rust_life.py", ("nautilus_trader==2.0.0rc7",), oldest=(3, 12)),
+    Client("nautilus", "nautilus_life.py", ("nautilus_trader==1.231.0",), oldest=(3, 12), no_tls=OWN_ROOTS),
+    Client("nautilus-rust", "nautilus_rust_life.py", ("nautilus_trader==2.0.0rc7",), oldest=(3, 12), no_tls=OWN_ROOTS),
 )
 
 

@@ -56,8 +56,8 @@ class Venue:
     """A venue process on ports of its own choice."""
 
     def __init__(self, public: Path, log: Path, *more: str) -> None:
-        command = [sys.executable, "-m", "aegis.cli.main", "venue", "--port", "0", "--seed", "7", "--symbols", "8"]
-        command += ["--events-per-s", "60", "--wallet", WALLET, *more]
+        command = [sys.executable, "-m", "aegis.cli.main", "venue", "--port", "0", "--seed", "7", "--wallet", WALLET]
+        command += [*more]
         command += ["--account", "client-key:client-secret", "--account", f"client-ed:@{public}"]
         self.log = log.open("w")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=TREE)
@@ -67,6 +67,7 @@ class Venue:
         threading.Thread(target=lambda: [lines.put(line) for line in out], daemon=True).start()
         ready = json.loads(lines.get(timeout=READY_S))
         self.port, self.control = int(ready["port"]), int(ready["control_port"])
+        self.authority = ready.get("ca_file", "")
 
     def stop(self) -> None:
         """End the process, by its own id."""
@@ -79,12 +80,15 @@ class Venue:
         self.log.close()
 
 
-def run(client: Client, keys: tuple[Path, Path], verbose: bool) -> Result:
+def run(client: Client, keys: tuple[Path, Path], options: argparse.Namespace) -> Result:
     """One client's script against a fresh venue."""
     result, began = Result(client), time.monotonic()
-    venue = Venue(keys[1], HOMES / f"{client.name}.venue.log")
+    more = ["--symbols", str(options.symbols), "--events-per-s", str(options.events_per_s)]
+    if options.tls:
+        more += ["--tls", "--tls-dir", str(HOMES / "keys")]
+    venue = Venue(keys[1], HOMES / f"{client.name}.venue.log", *more)
     values = {
-        "HTTP": f"http://127.0.0.1:{venue.port}",
+        "HTTP": f"http{'s' if options.tls else ''}://127.0.0.1:{venue.port}",
         "CONTROL": f"http://127.0.0.1:{venue.control}",
         "KEY": "client-key",
         "SECRET": "client-secret",
@@ -94,6 +98,8 @@ def run(client: Client, keys: tuple[Path, Path], verbose: bool) -> Result:
     }
     env = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     env |= {f"AEGIS_CLIENT_{k}": v for k, v in values.items()}
+    if options.tls:
+        env |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AEGIS_CLIENT_CA"), str(venue.authority))
     with (HOMES / f"{client.name}.log").open("w") as log:
         command = [str(client.python), str(HERE / client.script)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env, cwd=HOMES)
@@ -106,7 +112,7 @@ def run(client: Client, keys: tuple[Path, Path], verbose: bool) -> Result:
             else:
                 row = json.loads(line)
                 result.steps.append(row)
-                if verbose:
+                if options.verbose:
                     print(
                         f"{client.name:15} {'ok  ' if row['passed'] else 'FAIL'} {row['step']}",
                         file=sys.stderr,
@@ -162,6 +168,9 @@ def main() -> int:
     p.add_argument("clients", nargs="*", metavar="CLIENT", help=f"which of {', '.join(c.name for c in CLIENTS)} (all)")
     p.add_argument("--newest", action="store_true", help="install the newest versions instead of the pinned ones")
     p.add_argument("--build", action="store_true", help="only build the environments")
+    p.add_argument("--tls", action="store_true", help="https and wss, the venue's own authority trusted by environment")
+    p.add_argument("--symbols", type=int, default=8, help="how many symbols the venue lists (8)")
+    p.add_argument("--events-per-s", type=int, default=60, help="pace of the venue's market over all symbols (60)")
     p.add_argument("-v", "--verbose", action="store_true", help="name each step as it ends")
     options = p.parse_args()
     chosen = [c for c in CLIENTS if not options.clients or c.name in options.clients]
@@ -169,13 +178,16 @@ def main() -> int:
         p.error(f"no client of {options.clients}")
     keys, results = write_keys(HOMES / "keys"), []
     for client in chosen:
+        if options.tls and client.no_tls:
+            results.append(Result(client, skipped=client.no_tls))
+            continue
         try:
             build(client, options.newest)
         except NotToBeHad as e:
             results.append(Result(client, skipped=str(e)))
             continue
         if not options.build:
-            results.append(run(client, keys, options.verbose))
+            results.append(run(client, keys, options))
     print(table(results))
     passed, failed = (sum(len(r.steps) for r in results), sum(len(r.failed) for r in results))
     print(f"{passed - failed} passed, {failed} failed, {sum(bool(r.skipped) for r in results)} skipped")

@@ -279,6 +279,8 @@ async def test_a_plan_counts_frames_and_requests_exactly(tmp_path: Path) -> None
         ({"name": "half_open", "route": "x"}, "route is one of"),
         ({"name": "partial_write", "route": "wsapi"}, "answer_cut"),
         ({"name": "socket_cut", "route": "wsapi", "after_bytes": 5}, "answer_cut"),
+        ({"name": "day_cut", "code": 99_999}, "close code"),
+        ({"name": "position_elsewhere", "symbol": "BTCUSDT", "qty": "1", "side": "UP"}, "side is one of"),
     ],
 )
 @on_a_loop

@@ -9,6 +9,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from core import Venue
 
 from aegis.exchange.candles import FIXED_MS, INTERVALS, Chart, next_open, opens_at
 from aegis.exchange.instrument import DAY_MS, HOUR_MS, MINUTE_MS, MINUTES_KEPT, Candle, Market
@@ -162,6 +163,15 @@ def test_a_split_keeps_every_sum_on_any_parent() -> None:
         assert astuple(merged(parts)) == astuple(parent)
         widths[len({p.c for p in parts}) > 5] += 1
     assert widths[True] > 50
+
+
+def test_one_market_a_turn_is_made_ready() -> None:
+    """The clock makes past and day of each symbol in turn, so that nobody who asks for all has to wait for all."""
+    it = Venue({"main": 1}, symbols=5)
+    for turn in range(5):
+        assert (sum(m.past is not None for m in it.ex.markets.values()), len(it.ex.md.tickers.days)) == (turn, turn)
+        it.tick(10)
+    assert set(it.ex.md.tickers.days) == set(it.ex.markets)
 
 
 def test_spread_refuses_what_bounds_forbid() -> None:

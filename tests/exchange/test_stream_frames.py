@@ -6,17 +6,21 @@ import argparse
 import gzip
 import json
 import re
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aegis.exchange import public
 from aegis.exchange.candles import INTERVALS
 from aegis.exchange.conn import Conn
+from aegis.exchange.instrument import Candle
 from aegis.exchange.marketdata import ForceOrder
 from aegis.exchange.matching import SELL
 from aegis.exchange.server import Venue
-from aegis.exchange.tickers import session
+from aegis.exchange.symbols import dec
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 captured = pytest.mark.skipif(not DATA.is_dir(), reason="no captures in ../shared/data")
@@ -151,6 +155,25 @@ def test_funding_rollover_frames(screen: Screen) -> None:
     assert {skeleton(r["text"]) for r in rows} == {skeleton(t) for t in ours}
     assert all(json.loads(t)["E"] % 1000 == 0 for t in ours)
     assert json.loads(ours[-1])["T"] == START_MS + 8 * 3_600_000
+
+
+@captured
+def test_the_second_of_a_settlement_still_tells_the_old_period() -> None:
+    """As captured: at the boundary time and rate are those just settled, a second later both are the next ones."""
+    rows = [r["row"] for r in wire("prod_2026-09-30_markprice_funding_rollover.jsonl") if r["row"]["s"] == "BTCUSDT"]
+    theirs = {(r["E"] // 1000 - START_MS // 1000, r["T"] - START_MS) for r in rows}
+    it = Screen(symbols=1)
+    it.read("btcusdt@markPrice@1s")
+    it.now += 8 * 3_600_000 - 2000
+    while it.now < START_MS + 8 * 3_600_000 + 3000:
+        it.now += 50
+        it.ex.prices.advance(it.now)
+        it.ex.md.tick(it.now)
+    frames = [json.loads(t) for t in it.texts("btcusdt@markPrice@1s")]
+    due = START_MS + 8 * 3_600_000
+    assert theirs and theirs <= {((f["E"] - due) // 1000, f["T"] - due) for f in frames}
+    rates = {f["E"] - due: f["r"] for f in frames}
+    assert rates[0] == dec(it.ex.markets["BTCUSDT"].settled[-1][1], 8)
 
 
 @captured
@@ -303,6 +326,47 @@ def test_the_day_rolls() -> None:
     assert day["O"] % 60_000 == 0
 
 
+def test_rest_and_stream_tell_the_same_day() -> None:
+    """Every number of the 24 h ticker is the same text at both doors, at the same moment."""
+    pairs = dict(
+        zip(
+            "p P w c Q o h l v q O C F L n".split(),
+            "priceChange priceChangePercent weightedAvgPrice lastPrice lastQty openPrice highPrice lowPrice volume "
+            "quoteVolume openTime closeTime firstId lastId count".split(),
+            strict=True,
+        )
+    )
+    it = Screen(symbols=6)
+    for _ in range(5):
+        it.run(1000)
+        for name, m in it.ex.markets.items():
+            frame = json.loads(it.ex.md.tickers.ticker(m, it.now))
+            row = public.ticker_day(it.ex, {"symbol": name})
+            assert {full: frame[key] for key, full in pairs.items()} == {full: row[full] for full in pairs.values()}
+
+
+def test_a_day_is_walked_once_a_minute() -> None:
+    """Between two minutes a ticker costs no look at the minutes of its day, however many there are."""
+
+    class Walked(deque[Candle]):
+        walks = 0
+
+        def __iter__(self) -> Iterator[Candle]:
+            Walked.walks += 1
+            return super().__iter__()
+
+    it = Screen(symbols=1)
+    it.read("btcusdt@ticker")
+    it.run(125_000, step_ms=500)
+    day = it.ex.md.tickers.days["BTCUSDT"]
+    day.minutes = Walked(day.minutes)
+    Walked.walks = 0
+    it.run(50_000, step_ms=500)
+    assert Walked.walks == 0
+    it.run(10_000, step_ms=500)
+    assert Walked.walks == 2
+
+
 def test_depth_chain_and_late_readers() -> None:
     """`pu` is the previous `u`; a stream left and joined again goes on; sizes are those of the book."""
     it = Screen(symbols=2)
@@ -319,19 +383,3 @@ def test_depth_chain_and_late_readers() -> None:
     it.venue.hub.drop(it.conns["btcusdt@depth@100ms"])
     it.run(1000)
     assert it.ex.markets["BTCUSDT"].feeds == {}
-
-
-@pytest.mark.parametrize(
-    ("at_ms", "kind", "hours"),
-    [
-        (1_790_780_400_000, "REGULAR", 6.5),  # Wednesday 2026-09-30 11:00 in New York
-        (1_790_755_199_999, "OVERNIGHT", 8),  # the same day, one millisecond before 04:00
-        (1_790_755_200_000, "PRE_MARKET", 5.5),
-        (1_791_046_800_000, "NO_TRADING", 48),  # Saturday
-    ],
-)
-def test_trading_session(at_ms: int, kind: str, hours: float) -> None:
-    """The session named covers the moment, and has its usual length."""
-    row = json.loads(session(at_ms))
-    assert row["t"] <= at_ms < row["T"]
-    assert (row["S"], (row["T"] - row["t"]) / 3_600_000) == (kind, hours)

@@ -6,9 +6,11 @@ import argparse
 import asyncio
 import json
 import signal
+import socket
 import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -123,6 +125,45 @@ def test_bad_input_is_one_line_and_2(words: tuple[str, ...]) -> None:
     done = run(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_port_in_use_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """Either port taken is exit code 2 and one line; the folder of the certificate goes too."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for words in (("--port", port), ("--control-port", port)):
+            environ = {"PATH": "/usr/bin:/bin", "AEGIS_AEGIS_SHM_DIR": str(tmp_path / "shm"), "TMPDIR": str(tmp_path)}
+            command = [*COMMAND, "--tls", "--symbols", "1", *words]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environ)
+            assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+            assert list(tmp_path.glob("venue-*")) == []
+
+
+def test_a_signal_ends_it_within_half_a_second(tmp_path: Path) -> None:
+    """With readers that read nothing and many symbols, one of three tries at least; stderr stays empty."""
+    took = []
+    for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        environ = {"PATH": "/usr/bin:/bin", "AEGIS_AEGIS_SHM_DIR": str(tmp_path / "shm"), "TMPDIR": str(tmp_path)}
+        words = (*COMMAND, "--symbols", "100", "--events-per-s", "3000")
+        venue = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, text=True)
+        try:
+            assert venue.stdout is not None and venue.stderr is not None
+            port = json.loads(venue.stdout.readline())["port"]
+            upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            head = f"GET /public/ws/btcusdt@depth@0ms HTTP/1.1\r\nHost: x\r\n{upgrade}"
+            readers = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+            for reader in readers:
+                reader.sendall(f"{head}Sec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
+            assert all(reader.recv(12) == b"HTTP/1.1 101" for reader in readers)
+            began = time.monotonic()
+            venue.send_signal(sig)
+            assert venue.wait(5) == 0
+            took.append(time.monotonic() - began)
+            assert venue.stderr.read() == ""
+        finally:
+            venue.kill()
+            venue.wait()
+    assert min(took) < 0.5, took
 
 
 def test_help_explains() -> None:

@@ -14,6 +14,7 @@ from aegis.exchange.address import parse, route_of
 from aegis.exchange.commands import answer
 from aegis.exchange.conn import QUEUE_MAX, Conn
 from aegis.exchange.streams import Hub
+from aegis.exchange.tickers import session
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,19 @@ def test_every_socket_of_a_key_gets_its_events(tmp_path: Path) -> None:
                 await ws.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "kind", "hours"),
+    [
+        (1_790_780_400_000, "REGULAR", 6.5),  # Wednesday 2026-09-30 11:00 in New York
+        (1_790_755_199_999, "OVERNIGHT", 8),  # the same day, one millisecond before 04:00
+        (1_790_755_200_000, "PRE_MARKET", 5.5),
+        (1_791_046_800_000, "NO_TRADING", 48),  # Saturday
+    ],
+)
+def test_trading_session(at_ms: int, kind: str, hours: float) -> None:
+    """The session named covers the moment, and has its usual length."""
+    row = json.loads(session(at_ms))
+    assert row["t"] <= at_ms < row["T"]
+    assert (row["S"], (row["T"] - row["t"]) / 3_600_000) == (kind, hours)

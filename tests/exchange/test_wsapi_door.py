@@ -17,7 +17,7 @@ from exchange_client import DEADLINE_S, Client, hold_interval, on_a_loop, receiv
 
 from aegis.exchange.faults.hooks import Answer, Faults
 from aegis.exchange.limits import Quota
-from aegis.exchange.outbox import frame
+from aegis.exchange.wire import frame
 
 SYMBOL = "BTCUSDT"
 
@@ -258,10 +258,10 @@ async def test_a_fault_may_cut_an_answer(tmp_path: Path, count: int) -> None:
         )
         await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
         for text in ('{"id":1,"method":"ping"}', json.dumps(order)):
-            plain = frame(1, text.encode())
+            plain = frame(text.encode())
             size = 2 if len(text) < 126 else 4
             writer.write(plain[:1] + bytes((plain[1] | 0x80,)) + plain[2:size] + b"\0\0\0\0" + plain[size:])
-        want = frame(1, b'{"id":1,"status":200,"result":{}}')
+        want = frame(b'{"id":1,"status":200,"result":{}}')
         try:
             got = await asyncio.wait_for(reader.read(-1), DEADLINE_S)
         except ConnectionResetError:
@@ -295,6 +295,6 @@ async def test_a_delayed_answer_holds_up_no_other(tmp_path: Path) -> None:
 
 def test_frames_of_every_length() -> None:
     """Seven, sixteen and sixty-four bits of length, as RFC 6455 5.2 lays them out."""
-    assert frame(1, b"a") == b"\x81\x01a"
-    assert frame(1, b"a" * 126)[:4] == b"\x81\x7e\x00\x7e"
-    assert frame(1, b"a" * 65536)[:10] == b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"
+    assert frame(b"a") == b"\x81\x01a"
+    assert frame(b"a" * 126)[:4] == b"\x81\x7e\x00\x7e"
+    assert frame(b"a" * 65536)[:10] == b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"

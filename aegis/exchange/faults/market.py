@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from aegis.exchange.account import BOTH
+from aegis.exchange.account import BOTH, LONG, SHORT
 from aegis.exchange.faults.injection import Injection
 from aegis.exchange.symbols import E8
 from aegis.units import Num
@@ -44,6 +44,8 @@ def position_elsewhere(
     px = Num.parse(price).at(m.spec.px_exp) if price else m.mid()
     if not delta or px <= 0:
         raise ValueError("qty must not be zero, price must be positive")
+    if side not in (BOTH, LONG, SHORT):
+        raise ValueError(f"side is one of {BOTH}, {LONG}, {SHORT}")
     f.ex.clockwork.hand_trade(f.account(account), m, delta, px, silent, side=side)
 
 

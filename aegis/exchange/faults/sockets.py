@@ -29,6 +29,8 @@ def _sessions(f: Injection, route: str) -> list[Session]:
 
 def day_cut(f: Injection, *, route: str = "", code: int = 1001) -> None:
     """The forced close of a 24 h old connection happens now, with a close frame."""
+    if not 1000 <= code < 5000:
+        raise ValueError(f"code is a close code, 1000 to 4999, not {code}")
     for conn in f.conns(_checked(route)):
         conn.close(code)
     for session in _sessions(f, route):
