@@ -31,7 +31,7 @@ def add(verbs: Commands) -> None:
     p.add_argument("--client", metavar="CMD", default="", help="command line of the client; AEGIS itself when left out")
     p.add_argument("--only", metavar="PATTERN", default="", help="cases whose family/name holds or matches this")
     p.add_argument("--list", action="store_true", help="print the cases and their laws, play nothing")
-    p.add_argument("--jobs", type=int, default=2, help="venues and clients at once (2)")
+    p.add_argument("--jobs", type=int, default=3, help="venues and clients at once (3)")
     p.add_argument("--seed", type=int, default=1, help="seed of the venues' markets")
     p.add_argument("--patience", type=float, default=1.0, metavar="FACTOR", help="on every deadline of the cases (1)")
     p.add_argument("--logs", metavar="DIR", help="keep what clients and venues say on standard error here")

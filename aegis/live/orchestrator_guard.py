@@ -24,6 +24,7 @@ COUNTDOWN = "/fapi/v1/countdownCancelAll"
 OFFSET_MAX_NS = 500_000_000
 SAMPLE_S = 5.0
 SAMPLES = 8
+DRIFT_NS = 20_000_000  # that two honest clocks may part while SAMPLES are taken
 
 
 class DeadMan:
@@ -84,8 +85,12 @@ class ClockOffset:
         self.offset_ns = 0
 
     def sample(self, sent_ns: int, got_ns: int, rtt_ns: int, server_ms: int) -> None:
-        """Take one measurement and judge the best."""
-        self._samples.append((rtt_ns, server_ms * 1_000_000 + 500_000 - (sent_ns + got_ns) // 2))
+        """Take one measurement and judge the best; two in a row outvote older ones that they contradict."""
+        offset = server_ms * 1_000_000 + 500_000 - (sent_ns + got_ns) // 2
+        agree = [s for s in self._samples if abs(s[1] - offset) <= (s[0] + rtt_ns) // 2 + DRIFT_NS]
+        if agree and agree[-1] is self._samples[-1]:  # two in a row: what contradicts both is of before a step
+            self._samples = deque(agree, maxlen=SAMPLES)
+        self._samples.append((rtt_ns, offset))
         self.offset_ns = min(self._samples)[1]
         (self._halt if abs(self.offset_ns) > OFFSET_MAX_NS else self._clear)(Halt.CLOCK)
 

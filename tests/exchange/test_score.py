@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from aegis.exchange.score.case import CASES, Case
 from aegis.exchange.score.runner import Result, Runner, Verdict
 from aegis.exchange.score.scene import Scene
 from aegis.exchange.score.score import cases
+from aegis.exchange.score.speech import Failed
 from aegis.exchange.score.table import counts, markdown
 from aegis.exchange.score.world import VenueFault
 
@@ -125,19 +127,23 @@ def test_a_venue_that_fails_is_tried_again_and_told_apart(tmp_path: Path) -> Non
     assert results[0].why.startswith("the venue, not the client")
 
 
-def test_a_pair_that_left_something_behind_is_not_used_again(tmp_path: Path) -> None:
-    """An order left working by one case is unknown to the next."""
-    seen: list[int] = []
+def test_what_a_case_left_is_unknown_to_the_next(tmp_path: Path) -> None:
+    """After a failed case the next one has a venue of its own; after a passed one, one without orders and positions."""
+    seen: list[tuple[int, int, bool]] = []
 
-    async def leaves(s: Scene) -> None:
-        seen.append(len((await s.world.truth()).orders))
+    async def leaves(s: Scene, fail: bool) -> None:
+        truth = await s.world.truth()
+        seen.append((len(truth.open), len(truth.positions), bool(truth.orders)))
         price, quantity = await s.far("BUY")
         await s.place("BUY", quantity, price)
+        await s.bought()
+        if fail:
+            raise Failed("on purpose")
 
-    rows = [Case("test", f"leaves_{n}", "Leaves an order.", leaves) for n in range(2)]
+    rows = [Case("test", f"leaves_{n}", "Leaves.", partial(leaves, fail=n == 1)) for n in range(3)]
     results = asyncio.run(Runner(PLAIN, 1, 1, tmp_path).run(rows))
-    assert [r.verdict for r in results] == [Verdict.PASSED] * 2
-    assert seen == [0, 0]
+    assert [r.verdict for r in results] == [Verdict.PASSED, Verdict.FAILED, Verdict.PASSED]
+    assert seen == [(0, 0, False), (0, 0, True), (0, 0, False)]
 
 
 def test_a_fault_nobody_met_shows_nothing(tmp_path: Path) -> None:

@@ -336,3 +336,13 @@ def test_clock_offset_by_fastest_round_trip() -> None:
     for _ in range(8):
         guard.sample(1000 * MS, 1001 * MS, MS, 1000)
     assert held.count(Halt.CLOCK) <= 7
+
+
+def test_two_measurements_after_a_step_of_the_clock_count() -> None:
+    """A step is believed at its second measurement, to and fro, however fast the answers before it were."""
+    held: set[Halt] = set()
+    guard = ClockOffset(None, Clock(), held.add, held.discard)
+    for server_ms, halted in ((1001, False), (6001, True), (1001, False)):
+        guard.sample(1000 * MS, 1004 * MS, 4 * MS, server_ms)
+        guard.sample(1000 * MS, 1004 * MS, 4 * MS, server_ms)
+        assert (Halt.CLOCK in held) is halted

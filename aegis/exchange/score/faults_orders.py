@@ -350,7 +350,7 @@ async def order_socket_cut_between_orders(s: Scene) -> None:
 async def filled_behind_a_lost_cancel(s: Scene) -> None:
     """An order is part filled, and its cancel's answer lost: what was filled is held, what was not is gone."""
     quantity = await s.small()
-    client_id, price = await s.inside(quantity * 4)
+    client_id, price = await s.inside(quantity * 60)
     await s.hit(client_id, price, quantity)
     await s.inject("answer_lost")
     await s.ask("cancel", symbol=BTC, client_id=client_id)

@@ -11,13 +11,15 @@ from aegis.exchange.score.speech import Failed, number
 
 FAMILY = "life"
 SHIB, CHINESE = "1000SHIBUSDT", "币安人生USDT"
-LARGE = Decimal(90_000)  # notional no single level of the synthetic book holds
+LARGE, LARGEST, NEAR_TICKS = Decimal(90_000), Decimal(800_000), 20
 
 
 async def large_quantity(s: Scene) -> Decimal:
-    """A quantity no single level holds, and the margin does."""
-    bid, _ = await s.world.quote(BTC)
-    return (await s.world.grid(BTC)).quantity(LARGE / bid)
+    """A quantity that the best levels do not hold, however they move meanwhile, and the margin does."""
+    bid, ask = await s.world.quote(BTC)
+    grid = await s.world.grid(BTC)
+    near = await s.world.ahead(BTC, "SELL", ask + grid.tick * NEAR_TICKS)
+    return min(max(grid.quantity(LARGE / bid), near * 3), grid.quantity(LARGEST / bid))
 
 
 async def status_agrees(s: Scene, client_id: str, status: str) -> dict[str, object]:

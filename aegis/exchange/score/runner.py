@@ -1,8 +1,9 @@
 """Plays the cases: venues and clients started, reused while nothing is left behind, renewed when something is.
 
 Problem: a venue and a client of its own for each case is the fairest order and the slowest; one for all lets the
-first wrong case spoil the rest. So a pair is used again only after the venue shows nothing open and nothing held and
-the client itself says it would trade; otherwise both are ended and new ones started, and several pairs play at once.
+first wrong case spoil the rest. So a pair is used again only after a case that did not fail, when the client has ended
+what was left, the venue shows nothing open and nothing held, and the client says it would trade; otherwise both are
+ended and new ones started. Several pairs play at once.
 What must stay true: a verdict never depends on the order of the cases; a venue that fails is told apart from a client
 that fails; everything started here is ended here.
 """
@@ -23,6 +24,7 @@ from aegis.exchange.clock import mono_ns
 from aegis.exchange.score.case import Case
 from aegis.exchange.score.scene import Scene
 from aegis.exchange.score.speech import Failed, Unspoken
+from aegis.exchange.score.tidy import clean
 from aegis.exchange.score.world import World
 
 CASE_S = 120.0
@@ -91,7 +93,7 @@ class Runner:
             while waiting:
                 index = waiting.popleft()
                 case = cases[index]
-                if scene is not None and (case.venue or case.early or not await scene.clean()):
+                if scene is not None and (case.venue or case.early or not await clean(scene)):
                     await scene.end()
                     scene = None
                 for attempt in range(ATTEMPTS):
@@ -101,7 +103,7 @@ class Runner:
                         break
                 found[index] = msgspec.structs.replace(result, took_ms=(mono_ns() - began) // 1_000_000)
                 self.tell(found[index])
-                if scene is not None and (case.venue or case.last):
+                if scene is not None and (case.venue or case.last or result.verdict is Verdict.FAILED):
                     await scene.end()
                     scene = None
         finally:

@@ -8,7 +8,6 @@ that an order sent twice is always seen.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +24,6 @@ ANSWER_S = 12.0
 CONNECT_S = 40.0
 SETTLE_S = 20.0
 NOTICE_S = 30.0
-CLEAN_S = 2.0
 LOOK_S, LOOK_S_MAX = 0.05, 1.0  # a client that asks the venue for every answer must not run into its limits
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 FAR = Decimal("0.975")
@@ -372,20 +370,6 @@ class Scene:
         self._injected = {}
         if unmet:
             raise Unspoken(f"what {', '.join(unmet)} would strike")
-
-    async def clean(self) -> bool:
-        """Whether another case may be played here: nothing open, nothing held, no fault, a client that would trade."""
-        with contextlib.suppress(Exception):
-            await self.world.heal()
-            truth = await self.world.truth()
-            if truth.open or truth.algos or truth.positions or not self.started:
-                return False
-            await self.until(self._would_trade, CLEAN_S, "the client would trade")
-            return True
-        return False
-
-    async def _would_trade(self) -> bool:
-        return (await self.health()).get("trading") is True
 
 
 def _plain(value: Any) -> Any:
