@@ -12,6 +12,7 @@ levels; distances and sizes are those of money, not of ticks, so that a coarse t
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import dataclass
 
 from aegis.exchange.engine import Exchange
