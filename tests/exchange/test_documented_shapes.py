@@ -141,6 +141,10 @@ class Work:
                 await self.ask("GET", f"/fapi/{version}/{name}")
         await self.ask("GET", "adlQuantile", **BTC)
         await self.ask("POST", "stock/contract")
+        await self.ask("GET", "convert/exchangeInfo")
+        quote = await self.ask("POST", "convert/getQuote", fromAsset="USDT", toAsset="USDC", fromAmount="10")
+        taken = await self.ask("POST", "convert/acceptQuote", quoteId=quote["quoteId"])
+        await self.ask("GET", "convert/orderStatus", orderId=taken["orderId"])
         await self.ask("GET", "pmAccountInfo", asset="USDT")
         hour = {"startTime": ex.clock() - 3_600_000, "endTime": ex.clock()}
         for past in ("income", "order", "trade"):
