@@ -12,6 +12,7 @@ levels; distances and sizes are those of money, not of ticks, so that a coarse t
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import dataclass
 
 from aegis.exchange.engine import Exchange
@@ -19,6 +20,7 @@ from aegis.exchange.instrument import Market
 from aegis.exchange.matching import AGENT, BUY, SELL, Book, Order
 from aegis.exchange.symbols import Spec
 
+TRADES_KEPT, TRADES_KEPT_MIN = 120_000, 2_000  # of all symbols together, and of each at the least
 LEVELS_MIN = 12
 BATCH_MAX = 2000
 QUIET_MIN = 12  # events a slow symbol may go without a trade: trade streams of quiet symbols must not look dead
@@ -343,4 +345,8 @@ class Flow:
 
 def make_markets(specs: list[Spec], base_id: int, seed: int = 1) -> dict[str, Market]:
     """Empty markets with matching books; ids start at `base_id`, `seed` decides their past and their prices."""
-    return {s.name: Market(s, Book(), base_id, base_id, base_id, seed=seed) for s in specs}
+    kept = max(TRADES_KEPT // max(len(specs), 1), TRADES_KEPT_MIN)
+    made = {s.name: Market(s, Book(), base_id, base_id, base_id, seed=seed) for s in specs}
+    for m in made.values():
+        m.trades, m.aggs = deque(maxlen=kept), deque(maxlen=kept)
+    return made

@@ -5,9 +5,9 @@ What must stay true: a method answers the same as its REST twin, because both ru
 
 from __future__ import annotations
 
-from aegis.exchange import account_views, algo_orders, batch, downloads, history, orders, settings, user_stream
+from aegis.exchange import account_views, algo_orders, batch, convert, downloads, history, orders, settings, user_stream
 from aegis.exchange.limits import Limits
-from aegis.exchange.route import KEY, Route, per_symbol
+from aegis.exchange.route import KEY, NONE, Route, per_symbol
 from aegis.exchange.routes_public import PUBLIC_METHODS, public_routes
 
 Routes = dict[tuple[str, str], Route]
@@ -77,10 +77,21 @@ def account_routes(v1: str, v2: str, v3: str) -> Routes:
     }
 
 
+def convert_routes(base: str) -> Routes:
+    """Conversion of coins, by a desk of its own."""
+    desk = convert.Desk()
+    return {
+        ("GET", base + "exchangeInfo"): Route(convert.pairs, 20, NONE),
+        ("POST", base + "getQuote"): Route(desk.quote, 50),
+        ("POST", base + "acceptQuote"): Route(desk.accept, 200),
+        ("GET", base + "orderStatus"): Route(desk.status, 50),
+    }
+
+
 def rest_routes() -> Routes:
     """By (method, path)."""
     v1, v2, v3 = "/fapi/v1/", "/fapi/v2/", "/fapi/v3/"
-    return public_routes() | order_routes(v1) | account_routes(v1, v2, v3)
+    return public_routes() | order_routes(v1) | account_routes(v1, v2, v3) | convert_routes(v1 + "convert/")
 
 
 METHODS = PUBLIC_METHODS | {

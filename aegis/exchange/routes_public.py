@@ -80,6 +80,7 @@ def public_routes() -> dict[tuple[str, str], Route]:
             )
         ),
         ("GET", WALLET + "capital/config/getall"): Route(lambda _ex, _acc, _p: [], 10),
+        ("GET", WALLET + "margin/allPairs"): Route(lambda _ex, _acc, _p: [], 1, KEY),  # no pair is lent against here
         ("GET", V1 + "apiTradingStatus"): Route(futures_data.trading_status, per_symbol(1, 10)),
     }
 

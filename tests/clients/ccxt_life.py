@@ -28,7 +28,7 @@ def client(**options: Any) -> Any:
         "fapiPrivateV3": v3,
         "ws": {"linear": ws + "/ws", "ws-api": {"linear": ws + "/ws-fapi/v1"}},
     }
-    options |= {"cafile": os.environ["AEGIS_CLIENT_CA"]} if "AEGIS_CLIENT_CA" in os.environ else {}
+    options |= authority()
     given = {"apiKey": setting("KEY"), "secret": setting("SECRET"), "urls": {"api": api}}
     return ccxt.pro.binanceusdm(
         {
@@ -38,6 +38,11 @@ def client(**options: Any) -> Any:
             **options,
         }
     )
+
+
+def authority() -> dict[str, str]:
+    """Over TLS, the venue's own authority as ccxt takes it."""
+    return {"cafile": os.environ["AEGIS_CLIENT_CA"]} if "AEGIS_CLIENT_CA" in os.environ else {}
 
 
 class Watched:
@@ -280,6 +285,30 @@ async def errors(ex: Any, steps: Steps) -> None:
     )
 
 
+async def every_address(steps: Steps) -> None:
+    """What a user does who replaces the host of every address and leaves every option as it is."""
+    ex = ccxt.pro.binanceusdm({"apiKey": setting("KEY"), "secret": setting("SECRET"), **authority()})
+
+    def moved(urls: Any) -> Any:
+        if isinstance(urls, dict):
+            return {name: moved(url) for name, url in urls.items()}
+        path = urls.partition("://")[2].partition("/")[2]
+        return f"{ws_base() if urls.startswith('ws') else http_base()}/{path}"
+
+    ex.urls["api"] = moved(ex.urls["api"])
+    async with steps(
+        "every address replaced", "markets, coins of the wallet and the system's status, no other option"
+    ) as came:
+        await ex.load_markets()
+        came(len(ex.markets), SYMBOL in ex.markets)
+        came(len(ex.currencies), "USDT" in ex.currencies)
+        status = await ex.fetch_status()
+        came(status["status"], status["status"] == "ok")
+        ticker = await ex.watch_ticker(SYMBOL)
+        came(ticker["last"], ticker["last"] > 0)
+    await ex.close()
+
+
 async def settings(ex: Any, steps: Steps) -> None:
     """Leverage, margin mode, position mode, and a hedged position."""
     async with steps("leverage and margin mode", "set, read back, and isolated margin added") as came:
@@ -343,6 +372,7 @@ async def life(steps: Steps) -> None:
         came(balance.rows[-1]["USDT"], True)
     await conditional(ex, steps, seen)
     await errors(ex, steps)
+    await every_address(steps)
     await settings(ex, steps)
     await every_method(ex, steps)
 

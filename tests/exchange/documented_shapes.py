@@ -24,6 +24,7 @@ GET /api/v3/ping {}
 GET /api/v3/time {serverTime:i}
 GET /sapi/v1/system/status {status:i msg:s}
 GET /sapi/v1/capital/config/getall [s]*
+GET /sapi/v1/margin/allPairs [s]*
 GET /fapi/v1/tradingSchedule {updateTime:i marketSchedules:{*:{sessions:[{startTime:i endTime:i type:s}]}}}
 GET /fapi/v1/exchangeInfo {timezone:s serverTime:i futuresType:s rateLimits:[$limit] exchangeFilters:[s]* \
 assets:[{asset:s marginAvailable:b autoAssetExchange:d}] symbols:[$listing]}
@@ -109,6 +110,12 @@ GET /fapi/v1/trade/asyn $ordered
 GET /fapi/v1/trade/asyn/id $file
 POST /fapi/v1/stock/contract $done
 GET /fapi/v1/pmAccountInfo {maxWithdrawAmountUSD:d asset:s maxWithdrawAmount:d}
+GET /fapi/v1/convert/exchangeInfo [{fromAsset:s toAsset:s fromAssetMinAmount:t fromAssetMaxAmount:t \
+toAssetMinAmount:t toAssetMaxAmount:t}]
+POST /fapi/v1/convert/getQuote {quoteId:s ratio:t inverseRatio:t validTimestamp:i toAmount:t fromAmount:t}
+POST /fapi/v1/convert/acceptQuote {orderId:s createTime:i orderStatus:s}
+GET /fapi/v1/convert/orderStatus {orderId:i orderStatus:s fromAsset:s fromAmount:t toAsset:s toAmount:t ratio:t \
+inverseRatio:t createTime:i}
 GET /fapi/v1/accountConfig {feeTier:i canTrade:b canDeposit:b canWithdraw:b dualSidePosition:b updateTime:i \
 multiAssetsMargin:b tradeGroupId:i}
 GET /fapi/v1/symbolConfig [{symbol:s marginType:s isAutoAddMargin:b leverage:i maxNotionalValue:s}]

@@ -57,7 +57,7 @@ class Work:
         tickers = ["ticker/24hr", "ticker/price", "ticker/bookTicker"]
         for name in [*tickers, "premiumIndex", "assetIndex", "symbolAdlRisk", "insuranceBalance"]:
             assert isinstance(await self.ask("GET", name), list)
-        wallet = "/sapi/v1/system/status", "/sapi/v1/capital/config/getall"
+        wallet = "/sapi/v1/system/status", "/sapi/v1/capital/config/getall", "/sapi/v1/margin/allPairs"
         for name in ("/api/v3/ping", "/api/v3/time", *wallet, "tradingSchedule"):
             await self.ask("GET", name)
         await self.ask("GET", "rpiDepth", **BTC, limit=1000)
@@ -141,6 +141,10 @@ class Work:
                 await self.ask("GET", f"/fapi/{version}/{name}")
         await self.ask("GET", "adlQuantile", **BTC)
         await self.ask("POST", "stock/contract")
+        await self.ask("GET", "convert/exchangeInfo")
+        quote = await self.ask("POST", "convert/getQuote", fromAsset="USDT", toAsset="USDC", fromAmount="10")
+        taken = await self.ask("POST", "convert/acceptQuote", quoteId=quote["quoteId"])
+        await self.ask("GET", "convert/orderStatus", orderId=taken["orderId"])
         await self.ask("GET", "pmAccountInfo", asset="USDT")
         hour = {"startTime": ex.clock() - 3_600_000, "endTime": ex.clock()}
         for past in ("income", "order", "trade"):

@@ -157,7 +157,11 @@ async def test_headers(tmp_path: Path) -> None:
         head, _ = await raw(client, "GET", "/fapi/v1/time")
         assert b"Content-Type: application/json;charset=UTF-8" in head
         assert b"X-MBX-USED-WEIGHT-1M: 1" in head
+        assert b"X-MBX-USED-WEIGHT:" not in head
         assert b"ORDER-COUNT" not in head
+        spot, _ = await raw(client, "GET", "/api/v3/ping")
+        assert b"X-MBX-USED-WEIGHT: 2" in spot, "unicorn's depth cache reads it before it takes a snapshot"
+        assert b"X-MBX-USED-WEIGHT-1M: 2" in spot
         price = await low_price(client)
         head, body = await raw(client, "POST", "/fapi/v1/order", signed(order(price, "one")))
         assert json.loads(body)["status"] == "NEW", body
