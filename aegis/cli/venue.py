@@ -17,6 +17,7 @@ from aegis.cli import score
 from aegis.cli.settings import Commands, command, settings, show
 from aegis.errors import ConfigError, Unreachable
 from aegis.exchange import options
+from aegis.live.supervisor_instance import read_note
 
 ASK_S = 30.0
 CONFIGURED = ("port", "seed", "symbols", "replay", "speed", "wallet", "events_per_s")  # also in section [paper]
@@ -45,8 +46,14 @@ def add(commands: Commands) -> None:
     more = p.add_subparsers(dest="venue_command", metavar="command", title="further commands")
     score.add(more)
     v = more.add_parser("verify", help="check the invariants of a running venue", description=__doc__)
-    where = v.add_mutually_exclusive_group(required=True)
-    where.add_argument("--control-port", type=options.port, dest="ask_port", metavar="PORT", help="its control port")
+    where = v.add_mutually_exclusive_group()
+    where.add_argument(
+        "--control-port",
+        type=options.port,
+        dest="ask_port",
+        metavar="PORT",
+        help="its control port (default: of `aegis up`)",
+    )
     where.add_argument("--url", dest="ask_url", help="or the control address, http://127.0.0.1:PORT")
     v.add_argument("--json", action="store_true", help="JSON on standard output")
     v.set_defaults(handler=verify)
@@ -67,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Ask, show a table, tell by the exit code."""
-    verdict = ask(args.ask_url or f"http://127.0.0.1:{args.ask_port}")
+    verdict = ask(address(args))
     wide = max((len(row.subject) for row in verdict.checks), default=0)
     lines = [
         f"{'ok' if c.ok else 'BROKEN':6}  {c.check:8}  {c.subject:{wide}}  {c.detail}".rstrip() for c in verdict.checks
@@ -76,6 +83,23 @@ def verify(args: argparse.Namespace) -> int:
     lines.append(f"{len(verdict.checks)} checks, {broken} broken")
     show(args, verdict, lines)
     return 0 if verdict.ok and verdict.checks and not broken else 2
+
+
+def address(args: argparse.Namespace) -> str:
+    """
+    The control address asked for, or that of the paper venue which `aegis up` runs here.
+
+    Raises:
+        ConfigError: neither is to be had.
+    """
+    if args.ask_url or args.ask_port:
+        return str(args.ask_url or f"http://127.0.0.1:{args.ask_port}")
+    note = read_note(settings(args).config.shm_path())
+    if note is None or not note.control_url:
+        raise ConfigError(
+            "venue verify: no paper venue runs here; give --control-port, it is in the venue's ready line"
+        )
+    return note.control_url
 
 
 def ask(url: str) -> Verdict:

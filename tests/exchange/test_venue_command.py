@@ -75,6 +75,8 @@ def test_two_ports_and_verify(tmp_path: Path) -> None:
         assert "0 broken" in run("verify", "--url", control).stdout
     gone = run("verify", "--control-port", str(ready["control_port"]))
     assert (gone.returncode, gone.stdout) == (1, "")
+    nowhere = run("--set", "aegis.instance=nobody", "verify")
+    assert nowhere.returncode == 2 and "--control-port" in nowhere.stderr
 
 
 def test_verify_finds_planted_damage() -> None:

@@ -123,6 +123,8 @@ def test_commands_see_what_runs(up: Up, eventually: Eventually) -> None:
     halted = up.aegis("status", "--json")
     assert (halted.returncode, json.loads(halted.stdout)["halted"]) == (1, {"operator": "OPERATOR"})
     assert json.loads(up.aegis("resume", "--json").stdout)["halted"] == {}
+    verified = up.aegis("venue", "verify")
+    assert verified.returncode == 0 and ", 0 broken" in verified.stdout, verified.stderr
 
 
 def test_reconcile_reports_and_resolves_a_difference(up: Up, eventually: Eventually) -> None:
