@@ -12,8 +12,9 @@ from aegis.exchange.algo_views import placed_row, query_row
 from aegis.exchange.engine import Exchange
 from aegis.exchange.instrument import Market
 from aegis.exchange.matching import BUY, SELL
-from aegis.exchange.orders import CONDITIONAL, MATCHES, STPS, good_till, no_match, position_side
+from aegis.exchange.orders import CONDITIONAL, MATCHES, good_till, no_match, position_side
 from aegis.exchange.params import Params, choice, client_id, flag, integer, need, unneeded
+from aegis.exchange.rules import STPS
 
 ALGO_TIFS = ("GTC", "IOC", "FOK", "GTX", "GTD", "GTE_GTC")
 WORKING = ("MARK_PRICE", "CONTRACT_PRICE")

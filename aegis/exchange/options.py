@@ -8,13 +8,16 @@ What must stay true: a bad value is one line and exit code 2; an account's secre
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from aegis.exchange.address import UNROUTED
 from aegis.exchange.limits import add_options as add_limits
+from aegis.exchange.rules import STPS, Rules
 
 ENCODINGS = ("raw", "encoded", "either")  # the gate's, which refuses any other
+RULES = {f.name: f.default for f in fields(Rules) if f.name != "listen_key_s"}  # that one is an option of its own
 DEFAULTS: dict[str, Any] = {
     "port": 0,
     "control_port": 0,
@@ -39,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "pong_s": 600.0,
     "weight": 2400,
     "ws_encoding": "either",
+    "rule": [],
 }
 TEXT = """\
 A simulated Binance USD-M futures exchange on loopback: matching, margin, funding and every stream, made from a seeded
@@ -120,6 +124,22 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number, 0 or above."""
+    return 0 if text == "0" else count(text)
+
+
+def rule(text: str) -> tuple[str, bool | str]:
+    """NAME=VALUE of a switch in Rules, as (name, value); on and off for what is either."""
+    name, _, value = text.partition("=")
+    if name not in RULES:
+        raise argparse.ArgumentTypeError(f"no rule {name!r}: {', '.join(RULES)}")
+    allowed = {"on": True, "off": False} if isinstance(RULES[name], bool) else dict(zip(STPS, STPS, strict=True))
+    if value not in allowed:
+        raise argparse.ArgumentTypeError(f"{name} is {' or '.join(allowed)}, not {value!r}")
+    return name, allowed[value]
+
+
 def pace(text: str) -> str:
     """A replay's pace."""
     if text != "max":
@@ -162,13 +182,13 @@ def add(p: argparse.ArgumentParser) -> None:
         "--keys", metavar="FILE", help="JSON file with api_key and secret or ed25519_pem, for account main"
     )
     who.add_argument("--wallet", help="starting balance per quote asset (10000)")
-    who.add_argument("--maker-ppm", type=int, help="maker fee in millionths (200)")
-    who.add_argument("--taker-ppm", type=int, help="taker fee in millionths (500)")
+    who.add_argument("--maker-ppm", type=whole, help="maker fee in millionths (200)")
+    who.add_argument("--taker-ppm", type=whole, help="taker fee in millionths (500)")
     market = p.add_argument_group("market")
     market.add_argument("--seed", type=int, help="seed of the synthetic market (1)")
     market.add_argument("--symbols", type=count, help="how many symbols to list (6)")
     market.add_argument("--bands", action="store_true", default=None, help="a price band of its own for every symbol")
-    market.add_argument("--events-per-s", type=int, help="synthetic events per second over all symbols (200)")
+    market.add_argument("--events-per-s", type=whole, help="synthetic events per second over all symbols (200)")
     market.add_argument("--replay", metavar="FILE", help="stream this capture instead of a synthetic market")
     market.add_argument("--speed", type=pace, help="pace of the replay: 1, a factor, or max")
     rules = p.add_argument_group("rules")
@@ -187,11 +207,18 @@ def add(p: argparse.ArgumentParser) -> None:
     rules.add_argument("--lifetime-s", type=seconds, help="forced disconnect of websockets (86400)")
     rules.add_argument("--ping-s", type=seconds, help="time between the venue's pings (180)")
     rules.add_argument("--pong-s", type=seconds, help="how long a pong may be missing (600)")
-    rules.add_argument("--weight", type=int, help="REQUEST_WEIGHT per minute; 0 off (2400)")
+    rules.add_argument("--weight", type=whole, help="REQUEST_WEIGHT per minute; 0 off (2400)")
     rules.add_argument(
         "--ws-encoding",
         choices=ENCODINGS,
         help="text a WebSocket API message signs where raw and percent-encoded differ (either)",
+    )
+    rules.add_argument(
+        "--rule",
+        action="append",
+        type=rule,
+        metavar="NAME=VALUE",
+        help="where sources disagree, behave so: " + ", ".join(RULES),
     )
     add_limits(p)
 

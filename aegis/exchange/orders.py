@@ -18,10 +18,10 @@ from aegis.exchange.instrument import Market
 from aegis.exchange.matching import BUY, SELL, Order
 from aegis.exchange.order_views import ack, amended, listed, side_text, view
 from aegis.exchange.params import Params, choice, client_id, flag, integer, need, unneeded
+from aegis.exchange.rules import STPS
 from aegis.exchange.symbols import E8, Spec, trim
 
 TIFS = ("GTC", "IOC", "FOK", "GTX", "GTD", "RPI")
-STPS = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
 MATCHES = {"OPPONENT": (-1, 1), "OPPONENT_5": (-1, 5)} | {
     name: (1, depth) for name, depth in (("QUEUE", 1), ("QUEUE_5", 5), ("QUEUE_10", 10), ("QUEUE_20", 20))
 }

@@ -85,7 +85,7 @@ class Venue:
         self.replay = self._replay(o)
         markets = self.replay.make_markets(base) if self.replay else self._markets(o, base)
         accounts, keys = open_accounts(o, {m.spec.quote for m in markets.values()} | {"USDT"}, base)
-        rules = Rules(listen_key_s=float(o.listen_key_s))
+        rules = Rules(listen_key_s=float(o.listen_key_s), **dict(o.rule))
         self.ex = make_exchange(markets, accounts, self.hub, clock.now_ms, rules)
         self.flow = None if self.replay else Flow(self.ex, int(o.seed), int(o.events_per_s))
         if self.replay:

@@ -115,6 +115,11 @@ def test_verify_command_exits_2_on_damage(tmp_path: Path) -> None:
         ("--account", "no-secret"),
         ("--account", "k:@/nowhere/key.pem"),
         ("--account", "k:/nowhere/key.pem"),
+        ("--weight", "-5"),
+        ("--events-per-s", "-1"),
+        ("--rule", "nothing=on"),
+        ("--rule", "cut_reduce_only=perhaps"),
+        ("--rule", "default_stp=on"),
         ("--unrouted", "some"),
         ("--ping-s", "-1"),
         ("--faults", "/nowhere/faults.json"),
@@ -262,3 +267,10 @@ def test_tables_of_the_control_port(tmp_path: Path) -> None:
                 assert r.status == 404
 
     asyncio.run(main())
+
+
+def test_rules_of_the_command_line_hold() -> None:
+    """Every switch of Rules can be thrown where the venue is started, and is what the exchange then goes by."""
+    words = options.parser().parse_args(["--rule", "cut_reduce_only=on", "--rule", "default_stp_batch=NONE"])
+    rules = Venue(words).ex.rules
+    assert (rules.cut_reduce_only, rules.default_stp_batch, rules.default_stp) == (True, "NONE", "EXPIRE_MAKER")
