@@ -126,7 +126,9 @@ def count(text: str) -> int:
 
 def whole(text: str) -> int:
     """A whole number, 0 or above."""
-    return 0 if text == "0" else count(text)
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("expected a whole number, 0 or above")
+    return int(text)
 
 
 def rule(text: str) -> tuple[str, bool | str]:
@@ -191,6 +193,11 @@ def add(p: argparse.ArgumentParser) -> None:
     market.add_argument("--events-per-s", type=whole, help="synthetic events per second over all symbols (200)")
     market.add_argument("--replay", metavar="FILE", help="stream this capture instead of a synthetic market")
     market.add_argument("--speed", type=pace, help="pace of the replay: 1, a factor, or max")
+    _add_rules(p)
+    add_limits(p)
+
+
+def _add_rules(p: argparse.ArgumentParser) -> None:
     rules = p.add_argument_group("rules")
     rules.add_argument(
         "--faults",
@@ -220,7 +227,6 @@ def add(p: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="where sources disagree, behave so: " + ", ".join(RULES),
     )
-    add_limits(p)
 
 
 def complete(given: argparse.Namespace) -> argparse.Namespace:
