@@ -9,22 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from aegis import __version__
 from aegis.cli import books, check, latch, reconcile, run, status, venue
 from aegis.errors import AegisError, Operator
+from aegis.exchange.options import Parser
 
 FAMILIES = (run, venue, status, books, reconcile, latch, check)
 EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with code 2."""
-        self.exit(EXIT_INPUT, f"{self.prog}: {message}\n")
 
 
 def parser() -> argparse.ArgumentParser:

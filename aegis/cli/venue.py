@@ -7,8 +7,6 @@ venue could not be asked.
 from __future__ import annotations
 
 import argparse
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -111,9 +109,11 @@ def ask(url: str) -> Verdict:
     """
     if not url.startswith(("http://127.0.0.1:", "http://localhost:")):
         raise ConfigError(f"venue verify: {url}: expected http://127.0.0.1:PORT")
+    import urllib.request  # here, because every command imports this family
+
     try:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback goes through no proxy
         with direct.open(f"{url.rstrip('/')}/control/verify", timeout=ASK_S) as answer:
             return msgspec.json.decode(answer.read(), type=Verdict)
-    except (OSError, ValueError, urllib.error.URLError, msgspec.DecodeError) as e:
+    except (OSError, ValueError, msgspec.DecodeError) as e:
         raise Unreachable(f"venue verify: {url}: {e}") from e

@@ -14,7 +14,6 @@ from urllib.parse import unquote
 from aegis.exchange.conn import Conn
 
 ROUTES = ("public", "market", "private")
-UNROUTED = ("public", "all", "none")
 PUBLIC = ("bookTicker", "depth", "rpiDepth", "trade")
 
 

@@ -22,9 +22,9 @@ from urllib.parse import quote_plus, unquote, unquote_plus
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from aegis.errors import VenueError
@@ -42,7 +42,6 @@ WINDOW = re.compile(r"([0-9]{1,20})(\.[0-9]{1,3})?", re.ASCII)
 SPELLINGS = {"orderidlist": "orderIdList", "origclientorderidlist": "origClientOrderIdList", "algoid": "algoId"}
 
 Public = Ed25519PublicKey | RSAPublicKey
-Private = Ed25519PrivateKey | RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +108,6 @@ def load_keys(path: str) -> dict[str, Key]:
     rows = msgspec.json.decode(Path(path).read_bytes())
     rows = rows if isinstance(rows, list) else rows.get("keys", [rows])
     return {key.api_key: key for key in map(key_of, rows)}
-
-
-def make_key(api_key: str, secret: str, private: Private | None = None) -> Key:
-    """A Key from live objects (tests)."""
-    return Key(api_key, secret.encode(), private.public_key() if private else None)
 
 
 def split_signature(text: bytes) -> tuple[bytes, bytes]:

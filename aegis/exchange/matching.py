@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from aegis.errors import VenueError
 
 AGENT = 0  # owner of background orders; they may trade with each other
-USER = 1  # the first account; others follow
 BUY, SELL = 1, -1
 OPEN = ("NEW", "PARTIALLY_FILLED")
 

@@ -12,9 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aegis.exchange.address import UNROUTED
 from aegis.exchange.limits import add_options as add_limits
-from aegis.exchange.rules import STPS, Rules
+from aegis.exchange.rules import STPS, UNROUTED, Rules
 
 ENCODINGS = ("raw", "encoded", "either")  # the gate's, which refuses any other
 RULES = {f.name: f.default for f in fields(Rules) if f.name != "listen_key_s"}  # that one is an option of its own

@@ -15,6 +15,7 @@ from aiohttp import WSMsgType, web
 
 from aegis.exchange import address, commands
 from aegis.exchange.conn import BATCH, CLOSE_WAIT_S, OVERFLOW, PING_S, PONG_S, Conn
+from aegis.exchange.rules import UNROUTED
 from aegis.exchange.wire import PONG, frame, text_frame
 
 DAY_S = 86_400.0
@@ -38,8 +39,8 @@ class Hub:
     def __init__(
         self, lifetime_s: float = DAY_S, unrouted: str = "public", ping_s: float = PING_S, pong_s: float = PONG_S
     ) -> None:
-        if unrouted not in address.UNROUTED:
-            raise ValueError(f"unrouted is one of {', '.join(address.UNROUTED)}")
+        if unrouted not in UNROUTED:
+            raise ValueError(f"unrouted is one of {', '.join(UNROUTED)}")
         self.readers: dict[str, dict[Conn, None]] = {}
         self.conns: dict[Conn, None] = {}
         self.by_key: dict[str, dict[Conn, None]] = {}

@@ -134,11 +134,6 @@ class WsApi:
         self.lifetime_s, self.ping_s, self.pong_s = lifetime_s, ping_s, PONG_DEADLINE_S
         self.sessions: set[Session] = set()
 
-    @property
-    def transports(self) -> set[asyncio.Transport]:
-        """Transports of the open connections."""
-        return {s.out.transport for s in self.sessions}
-
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Run one connection; opening it counts as a request of its own."""
         ip = request.remote or ""

@@ -18,12 +18,16 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from aegis.errors import VenueError
-from aegis.exchange.auth import Gate, Key, load_keys, make_key
+from aegis.exchange.auth import Gate, Key, load_keys
 
 SECRET = "a secret of this test"
 PRIVATE = Ed25519PrivateKey.generate()
 RSA = generate_private_key(65537, 2048)
-KEYS = {"h": make_key("h", SECRET), "e": make_key("e", "", PRIVATE), "r": make_key("r", "", RSA)}
+KEYS = {
+    "h": Key("h", SECRET.encode()),
+    "e": Key("e", public=PRIVATE.public_key()),
+    "r": Key("r", public=RSA.public_key()),
+}
 GATE = Gate(dict(KEYS))
 NOW = 1591702613943
 ORDER = (

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis.errors import VenueError
-from aegis.exchange.matching import AGENT, BUY, SELL, USER, Book, Order
+from aegis.exchange.matching import AGENT, BUY, SELL, Book, Order
 
 IDS = iter(range(1, 1 << 60))
 
@@ -76,7 +76,7 @@ def test_first_come_first_served() -> None:
 )
 def test_self_trade_prevention(stp: str, maker: str, taker: str) -> None:
     """Each mode ends whom it names, and nobody trades with himself."""
-    book, mine, other = Book(), order(SELL, 10, 2, owner=USER), order(BUY, 10, 2, owner=USER, stp=stp)
+    book, mine, other = Book(), order(SELL, 10, 2, owner=1), order(BUY, 10, 2, owner=1, stp=stp)
     book.submit(mine)
     book.submit(other)
     assert (mine.status, other.status) == (maker, taker)
