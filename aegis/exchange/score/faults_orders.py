@@ -142,7 +142,7 @@ async def request_held_up_beyond_patience(s: Scene) -> None:
 async def stale_query_after_a_lost_answer(s: Scene) -> None:
     """Answer lost, user stream silent, and queries do not know the order for 3 s: it is not given up."""
     await s.inject("user_silent")
-    await s.inject("query_unseen", ms=3000, optional=True)
+    await s.inject("query_unseen", ms=3000)
     await s.inject("answer_lost")
     await _counted(s, await _resting(s))
 
@@ -150,7 +150,7 @@ async def stale_query_after_a_lost_answer(s: Scene) -> None:
 @case(FAMILY)
 async def order_not_found_right_after_placing(s: Scene) -> None:
     """Queries do not know the order for two seconds after its answer: it is not taken for gone."""
-    await s.inject("query_unseen", ms=2000, optional=True)
+    await s.inject("query_unseen", ms=2000)
     answer = await _resting(s)
     if not answer.ok:
         raise Failed(f"place: {answer}")
@@ -238,7 +238,7 @@ async def exits_while_overloaded(s: Scene) -> None:
     quantity = await s.bought()
     price, _ = await s.far("BUY")
     client_id = await s.place("BUY", quantity, price)
-    await s.inject("overload", optional=True)
+    await s.inject("overload", optional=True)  # it must spare what follows, so it strikes nobody
     await s.ok("cancel", symbol=BTC, client_id=client_id)
     await s.place("SELL", quantity, reduce_only=True)
     await s.world.heal()

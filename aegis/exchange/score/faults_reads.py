@@ -55,7 +55,7 @@ async def empty_502_for_a_while(s: Scene) -> None:
 async def account_reads_lag_behind(s: Scene) -> None:
     """For six seconds reads show the account as it was before a fill: the fill is not unbooked, nothing is invented."""
     quantity = await s.small()
-    await s.inject("reads_stale", ms=6000, optional=True)
+    await s.inject("reads_stale", ms=6000)
     client_id = await s.place("BUY", quantity)
     await asyncio.sleep(7)
     await s.order_agrees(client_id)

@@ -89,7 +89,7 @@ async def hole_in_the_depth_stream(s: Scene) -> None:
 @case(FAMILY)
 async def snapshot_older_than_the_stream(s: Scene) -> None:
     """After a hole the snapshot is older than the stream: asked again until it joins, never joined wrongly."""
-    await s.inject("snapshot_old", symbol=BTC, count=2, optional=True)
+    await s.inject("snapshot_old", symbol=BTC, count=2)
     await asyncio.sleep(1)
     await s.inject("pu_hole", symbol=BTC, count=2)
     await s.struck()
@@ -231,7 +231,7 @@ async def own_fill_on_a_silent_user_stream(s: Scene) -> None:
 @case(FAMILY)
 async def user_events_two_minutes_late(s: Scene) -> None:
     """User events come two minutes late: an own fill is known within half a minute all the same."""
-    await s.inject("user_late", ms=120_000, optional=True)
+    await s.inject("user_late", ms=120_000)
     client_id = await s.place("BUY", await s.small())
     await s.order_agrees(client_id, limit_s=NOTICE_S)
     await s.position_seen()
@@ -241,7 +241,7 @@ async def user_events_two_minutes_late(s: Scene) -> None:
 @case(FAMILY)
 async def user_events_late_then_all_at_once(s: Scene) -> None:
     """User events come eight seconds late, after the client may have asked: nothing is booked twice."""
-    await s.inject("user_late", ms=8000, optional=True)
+    await s.inject("user_late", ms=8000)
     quantity = await s.small()
     await s.place("BUY", quantity)
     await s.place("BUY", quantity)
@@ -254,7 +254,7 @@ async def user_events_late_then_all_at_once(s: Scene) -> None:
 @case(FAMILY)
 async def fill_told_before_its_order(s: Scene) -> None:
     """The fill is told before the order's NEW: the order ends filled, not working."""
-    await s.inject("new_after_fill", optional=True)
+    await s.inject("new_after_fill")
     client_id = await s.place("BUY", await s.small())
     if (await s.order_agrees(client_id))["status"] != "FILLED":
         raise Failed("the venue's order is not filled")
@@ -264,7 +264,7 @@ async def fill_told_before_its_order(s: Scene) -> None:
 @case(FAMILY)
 async def fill_told_twice(s: Scene) -> None:
     """A fill is told twice with one trade id: booked once."""
-    await s.inject("fill_repeat", optional=True)
+    await s.inject("fill_repeat")
     await s.bought()
     await s.agrees()
 
@@ -284,7 +284,7 @@ async def old_fill_told_again(s: Scene) -> None:
 @case(FAMILY)
 async def user_events_swapped(s: Scene) -> None:
     """User events overtake each other: orders, position and balance end as the venue's."""
-    await s.inject("frame_reorder", stream="user", count=4, optional=True)
+    await s.inject("frame_reorder", stream="user", count=4)
     quantity = await s.small()
     ids = [await s.place("BUY", quantity) for _ in range(3)]
     await s.world.heal()
@@ -296,7 +296,7 @@ async def user_events_swapped(s: Scene) -> None:
 @case(FAMILY)
 async def user_events_doubled(s: Scene) -> None:
     """Every user event comes twice: everything is booked once."""
-    await s.inject("frame_repeat", stream="user", count=0, optional=True)
+    await s.inject("frame_repeat", stream="user", count=0)
     quantity = await s.bought()
     await s.place("SELL", quantity * 2)
     await s.agrees()
