@@ -23,7 +23,7 @@ import msgspec
 from aegis.exchange.clock import mono_ns
 from aegis.exchange.score.case import Case
 from aegis.exchange.score.scene import Scene
-from aegis.exchange.score.speech import Failed, Unspoken
+from aegis.exchange.score.speech import Failed, Unmet, Unspoken
 from aegis.exchange.score.tidy import clean
 from aegis.exchange.score.world import World
 
@@ -113,7 +113,7 @@ class Runner:
     async def _play(
         self, case: Case, scene: Scene | None, root: Path, attempt: int
     ) -> tuple[Scene | None, Result, bool]:
-        """One case once: (scene for the next one, result, whether the venue failed and it is worth another try)."""
+        """One case once: (scene for the next one, result, whether it showed nothing and is worth another try)."""
         verdict, why, again = Verdict.PASSED, "", False
         try:
             async with asyncio.timeout(CASE_S):
@@ -125,6 +125,8 @@ class Runner:
                 await scene.begin()
                 await case.run(scene)
                 await scene.clear()
+        except Unmet as e:
+            verdict, why, again = Verdict.UNSPOKEN, str(e), attempt + 1 < ATTEMPTS
         except Unspoken as e:
             verdict, why = Verdict.UNSPOKEN, str(e)
         except Failed as e:

@@ -17,7 +17,7 @@ import aiohttp
 
 from aegis.errors import VenueError
 from aegis.exchange.score.compare import balance_difference, open_difference, order_difference, position_difference
-from aegis.exchange.score.speech import Answer, Client, Failed, Unspoken, number
+from aegis.exchange.score.speech import Answer, Client, Failed, Unmet, number
 from aegis.exchange.score.world import Truth, VenueFault, World
 
 ANSWER_S = 12.0
@@ -356,7 +356,7 @@ class Scene:
         try:
             await self.until(self.met, limit_s, "faults strike")
         except Failed as e:
-            raise Unspoken(f"what {', '.join(await self.unmet())} would strike") from e
+            raise Unmet(f"what {', '.join(await self.unmet())} would strike") from e
 
     async def clear(self) -> None:
         """
@@ -369,7 +369,7 @@ class Scene:
         await self.world.heal()
         self._injected = {}
         if unmet:
-            raise Unspoken(f"what {', '.join(unmet)} would strike")
+            raise Unmet(f"what {', '.join(unmet)} would strike")
 
 
 def _plain(value: Any) -> Any:

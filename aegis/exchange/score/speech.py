@@ -36,6 +36,10 @@ class Unspoken(AegisError):
     """The client does not speak a verb the case needs."""
 
 
+class Unmet(Unspoken):
+    """What the case arranged met nobody, which may be another time's luck."""
+
+
 class Answer:
     """
     One answer.
