@@ -3,11 +3,12 @@ PYTHON ?= python3
 SEEDS ?= 20
 RUNS ?= 5000000
 ACTIONS ?= 1000000
+WHAT ?= path
 CONFIG ?=
 PY := .venv/bin/python
 SOURCES := pyproject.toml $(wildcard setup.py) $(wildcard csrc/*.c) $(wildcard csrc/*.h) $(wildcard csrc/*.py)
 
-.PHONY: help setup run test c-test fuzz drill prove-venue bench-venue clients lint clean
+.PHONY: help setup run test fuzz bench bench-check drill prove-venue clients lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -31,15 +32,15 @@ run: setup ## trade on the paper venue until Ctrl-C
 test: setup ## every test, C and sanitizers included; counts what was skipped
 	$(PY) -m pytest
 
-c-test: setup ## the C tests alone, under their sanitizers
-	$(PY) -m pytest tests/c
-
 fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=5000000
 	$(MAKE) -C tests/c fuzz RUNS=5000000
 
-bench-venue: setup ## the venue against bare loops on the same sockets: frames, orders, many symbols
-	$(PY) tests/bench/bench_venue.py
-	$(PY) tests/exchange/compare_market.py
+bench: setup ## the hot path against bare C and its rivals, as ratios; WHAT=venue: the venue against bare loops
+	$(PY) tests/bench/$(if $(filter venue,$(WHAT)),bench_venue.py,table.py)
+	$(if $(filter venue,$(WHAT)),$(PY) tests/exchange/compare_market.py)
+
+bench-check: setup ## instruction budgets, no allocation, nothing lost or torn; part of make test
+	$(PY) -m pytest tests/budget
 
 drill: setup ## kill and stop each process while trading, compare the books; SEEDS=20
 	$(PY) tests/drill.py --seeds $(SEEDS)

@@ -58,7 +58,10 @@ class Symbols(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Feed(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Streams per symbol, deadlines of silence, reconnects. `book_symbols_max` 0 keeps no books."""
+    """
+    Streams per symbol, deadlines of silence, reconnects, and how the pump waits. `book_symbols_max` 0 keeps no books;
+    `cpu` -1 pins nothing; `busy_poll_us` 0 leaves the kernel's own way of receiving.
+    """
 
     streams: tuple[str, ...] = ("bookTicker", "depth@100ms", "trade", "aggTrade", "markPrice@1s")
     book_symbols_max: int = 50
@@ -69,14 +72,23 @@ class Feed(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reconnect_max_s: float = 30.0
     gap_fill: bool = True
     sockets_streams_max: int = 1024
+    wait: Wait = "block"
+    cpu: int = -1
+    busy_poll_us: int = 0
 
 
 class Brain(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Strategy as `module:Class`, its own free table `params`, and how the loop waits for records."""
+    """
+    Strategy as `module:Class`, its own free table `params`, and how the loop waits for records. A batch that takes the
+    strategy longer than `budget_us` is counted; more than `conflate_lag` records behind, quotes conflate (0 never).
+    """
 
     strategy: str = "aegis.strategy.imbalance:Imbalance"
     wait: Wait = "block"
     timer_ms: int = 100
+    cpu: int = -1
+    budget_us: int = 1000
+    conflate_lag: int = 4096
     params: dict[str, Any] = {}
 
 
@@ -324,6 +336,10 @@ _BOUNDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     *((f"feed.{f}", _positive, "above 0") for f in ("first_frame_s", "stale_s", "rotate_s", "reconnect_min_s")),
     ("feed.reconnect_max_s", _positive, "above 0"),
     ("feed.sockets_streams_max", lambda v: 1 <= v <= 1024, "1 to 1024"),
+    *((f"{part}.cpu", lambda v: -1 <= v <= 4095, "a processor's number, or -1 for any") for part in ("feed", "brain")),
+    ("feed.busy_poll_us", lambda v: 0 <= v <= 1000, "0 to 1000"),
+    ("brain.budget_us", _positive, "above 0"),
+    ("brain.conflate_lag", lambda v: v >= 0, "0 or more"),
     ("brain.strategy", lambda v: re.fullmatch(r"[\w.]+:\w+", v) is not None, "module:Class"),
     ("brain.timer_ms", lambda v: 1 <= v <= 60000, "1 to 60000"),
     *(

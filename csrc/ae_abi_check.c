@@ -9,6 +9,7 @@ AE_AT(ae_tick_t, symbol, 24);
 AE_AT(ae_tick_t, a, 32);
 AE_SIZE(ae_account_t, AE_RECORD_BYTES);
 AE_AT(ae_account_t, text, 120);
+AE_SIZE(ae_intent_t, 40);
 AE_SIZE(ae_order_t, AE_RECORD_BYTES);
 AE_AT(ae_order_t, text, 88);
 AE_SIZE(ae_ring_header_t, 256);

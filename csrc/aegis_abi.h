@@ -2,9 +2,10 @@
  * it holds only integer defines, enums, plain structs and prototypes. Every struct is asserted in ae_abi_check.c and
  * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates. */
 
-#define AE_ABI_VERSION 1
+#define AE_ABI_VERSION 2
 #define AE_BAD -1
 #define AE_MORE -2
+#define AE_END -3
 
 #define AE_RING_MAGIC 0x41454749535247
 #define AE_CONTROL_MAGIC 0x414547495343
@@ -112,6 +113,20 @@ typedef struct ae_account {
     uint8_t expiry_reason;
     uint8_t text[136];
 } ae_account_t;
+
+/* An order wanted: symbol is the gate's own slot, px and qty mantissas at that slot's exponents; px 0 for MARKET.
+ * type, tif, side: values of aegis.messages; bits: 1 reduce-only. tag: the strategy's word, NUL-padded. */
+typedef struct ae_intent {
+    uint16_t symbol;
+    int8_t side;
+    uint8_t type;
+    uint8_t tif;
+    uint8_t bits;
+    uint8_t reserved[2];
+    int64_t px;
+    int64_t qty;
+    char tag[16];
+} ae_intent_t;
 
 /* One orders record. Writer: brain. num: qty, price, filled_qty. */
 typedef struct ae_order {

@@ -9,16 +9,18 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("ring.c", "frame.c", "symbols.c", "tick.c", "book.c", "pump.c", "ae_abi_check.c")
+SOURCES = sorted(f"csrc/{path.name}" for path in HERE.glob("*.c"))
+HEADERS = sorted(f"csrc/{path.name}" for path in HERE.glob("*.h"))
 
 ffibuilder = FFI()
 ffibuilder.cdef((HERE / "aegis_abi.h").read_text())
 ffibuilder.set_source(
     "aegis.native._aegis",
     '#include "ae_internal.h"',
-    sources=[f"csrc/{name}" for name in SOURCES if (HERE / name).exists()],
+    sources=SOURCES,
     include_dirs=["csrc"],
-    depends=["csrc/aegis_abi.h", "csrc/ae_internal.h"],
+    depends=HEADERS,
+    libraries=["ssl", "crypto", "pthread"],
     extra_compile_args=["-std=c11", "-O2", "-g", *os.environ.get("AEGIS_CFLAGS", "").split()],
     extra_link_args=os.environ.get("AEGIS_CFLAGS", "").split(),
 )

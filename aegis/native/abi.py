@@ -17,6 +17,7 @@ from aegis.native._aegis import ffi, lib
 STRUCTS = (
     "ae_tick_t",
     "ae_account_t",
+    "ae_intent_t",
     "ae_order_t",
     "ae_ring_header_t",
     "ae_ring_t",

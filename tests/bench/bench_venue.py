@@ -1,4 +1,4 @@
-"""`make bench-venue`: the venue against a bare loop on the same kind of socket, in one run, as ratios.
+"""`make bench WHAT=venue`: the venue against a bare loop on the same kind of socket, in one run, as ratios.
 
 Absolute figures belong to the machine and the minute they were taken in; what is compared is printed beside them. Each
 sender is a process of its own, its processor time read from the system, so that a busy machine shows in the wall

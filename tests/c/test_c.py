@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 @pytest.mark.skipif(shutil.which("make") is None or shutil.which("cc") is None, reason="no C compiler or make")
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("target", ["asan", "tsan", "mutants", "fuzz"])
+@pytest.mark.parametrize("target", ["checks", "asan", "tsan", "mutants", "fuzz"])
 def test_c(target: str) -> None:
     """`make -C tests/c <target>` says yes (mutants: their failure is what is asked for)."""
     env = {**os.environ, "RUNS": "200000"}
