@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import numpy as np
 from cffi import FFI
 
@@ -37,13 +38,13 @@ BLOCKS = 8
 def rules(name: str, tick: str, lot: str, **more: Any) -> Rules:
     """Filters with the usual shape."""
     t, q = N(tick), N(lot)
-    facts: dict[str, Any] = dict(
+    usual = Rules(
         symbol=name, base_asset=name, quote_asset="USDT", margin_asset="USDT", status="TRADING",
         contract_type="PERPETUAL", tick=t, price_min=t, price_max=ZERO, lot=q, qty_min=q, qty_max=ZERO, market_lot=q,
         market_qty_min=q, market_qty_max=ZERO, min_notional=N("5"), multiplier_up=N("1.05"),
         multiplier_down=N("0.95"), orders_max=200, px_exp=t.trim().e, qty_exp=q.trim().e,
     )  # fmt: skip
-    return Rules(**(facts | more))
+    return msgspec.structs.replace(usual, **more)
 
 
 def value(n: Num) -> Fraction:
