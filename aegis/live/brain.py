@@ -18,7 +18,7 @@ from typing import Any
 from aegis.config import Config
 from aegis.errors import AegisError, ConfigError
 from aegis.limits import ORDERS_SLOTS, TURN_BATCH_MAX
-from aegis.live import keys, log
+from aegis.live import caps, keys, log
 from aegis.live.brain_account import Positions
 from aegis.live.brain_context import Context, limits_of, ticks_of
 from aegis.live.brain_ids import open_ids
@@ -364,7 +364,7 @@ def run(config: Config) -> int:
         0 after a stop that was asked for, 1 after a fault, 2 when the configuration cannot work.
     """
     try:
-        return asyncio.run(_main(config))
+        return asyncio.run(_main(caps.enforce(config, Clock().now_ns(), log.get("brain"))))
     except ConfigError as e:
         log.get("brain").error("cannot start", why=e)
         return 2
