@@ -22,3 +22,7 @@ AE_SIZE(ae_books_header_t, AE_BOOKS_HEADER_BYTES);
 AE_SIZE(ae_book_entry_t, 768);
 AE_AT(ae_book_entry_t, name, 48);
 AE_AT(ae_book_entry_t, bid, 128);
+AE_SIZE(ae_feature_row_t, 384);
+AE_SIZE(((ae_feature_row_t *)0)->value, AE_FEATURES * 8);
+AE_SIZE(((ae_features_t *)0)->changed, AE_SYMBOLS_MAX * 2);
+AE_SIZE(((ae_features_t *)0)->changed_value, AE_SYMBOLS_MAX * AE_FEATURES * 8);

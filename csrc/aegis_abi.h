@@ -29,6 +29,8 @@
 #define AE_COUNTERS_MAX 96
 #define AE_COUNTER_NAME_BYTES 32
 #define AE_BOOKS_HEADER_BYTES 4096
+#define AE_FEATURES 13
+#define AE_FEATURES_VERSION 1
 
 enum ae_kind {
     AE_KIND_BOOK_TICKER = 1, AE_KIND_TRADE = 2, AE_KIND_AGG_TRADE = 3, AE_KIND_DEPTH = 4,
@@ -331,6 +333,54 @@ typedef struct ae_pump {
     uint32_t reserved;
 } ae_pump_t;
 
+/* Columns of features.c, by index; AE_FEATURES_VERSION rises when one changes its meaning. Signals, never money:
+ * middle, micro_price in quote money; lean, flow_*, trade_flow_* from -1 (sellers) to 1; spread_bps in 1/10000 of the
+ * middle; traded_1s in base units a second; volatility_*: of the middle's relative change, per square root of a second. */
+enum ae_feature {
+    AE_FEATURE_MIDDLE = 0, AE_FEATURE_MICRO_PRICE = 1, AE_FEATURE_LEAN = 2, AE_FEATURE_SPREAD_BPS = 3,
+    AE_FEATURE_FLOW_100MS = 4, AE_FEATURE_FLOW_1S = 5, AE_FEATURE_FLOW_10S = 6, AE_FEATURE_TRADE_FLOW_100MS = 7,
+    AE_FEATURE_TRADE_FLOW_1S = 8, AE_FEATURE_TRADE_FLOW_10S = 9, AE_FEATURE_TRADED_1S = 10,
+    AE_FEATURE_VOLATILITY_1S = 11, AE_FEATURE_VOLATILITY_10S = 12
+};
+
+/* One symbol's features: the columns, the newest quote as exact integers (recv time 0: none yet), the sums behind. */
+typedef struct ae_feature_row {
+    double value[13];
+    int64_t quoted_ns;
+    int64_t traded_ns;
+    uint64_t quotes;
+    uint64_t trades;
+    int64_t bid;
+    int64_t bid_qty;
+    int64_t ask;
+    int64_t ask_qty;
+    uint8_t px_exp;
+    uint8_t qty_exp;
+    uint8_t single_trades;
+    uint8_t reserved[5];
+    uint64_t batch;
+    double bid_last;
+    double ask_last;
+    double bid_qty_last;
+    double ask_qty_last;
+    double flow_sum[3];
+    double flow_size[3];
+    double trade_sum[3];
+    double trade_size[3];
+    double square_sum[2];
+    uint8_t reserved_end[56];
+} ae_feature_row_t;
+
+/* Memory of the reader that folds; symbols are the market ring's indices. */
+typedef struct ae_features {
+    uint64_t batch;
+    uint32_t changed_count;
+    uint32_t reserved;
+    uint16_t changed[1024];
+    double changed_value[13312];
+    ae_feature_row_t row[1024];
+} ae_features_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -360,6 +410,10 @@ int ae_book_snapshot(ae_book_t *book, int64_t last_id, const ae_level_t *bids, u
                      const ae_level_t *asks, uint32_t ask_count);
 void ae_book_publish(const ae_book_t *book, ae_book_entry_t *entry, int64_t recv_ns);
 int ae_book_read(const ae_book_entry_t *entry, ae_book_entry_t *out);
+
+/* features.c */
+void ae_features_reset(ae_features_t *features);
+int ae_features_fold(ae_features_t *features, const ae_tick_t *ticks, uint32_t count);
 
 /* pump.c */
 uint64_t ae_market_bytes(void);
