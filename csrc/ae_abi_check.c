@@ -22,3 +22,6 @@ AE_SIZE(ae_books_header_t, AE_BOOKS_HEADER_BYTES);
 AE_SIZE(ae_book_entry_t, 768);
 AE_AT(ae_book_entry_t, name, 48);
 AE_AT(ae_book_entry_t, bid, 128);
+AE_SIZE(ae_hist_t, 16 + 8 * AE_HIST_CELLS);
+AE_SIZE(ae_hist_block_t, 64 + AE_HOPS * sizeof(ae_hist_t));
+AE_SIZE(ae_hist_header_t, 4096);
