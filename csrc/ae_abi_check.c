@@ -26,3 +26,6 @@ AE_SIZE(ae_feature_row_t, 384);
 AE_SIZE(((ae_feature_row_t *)0)->value, AE_FEATURES * 8);
 AE_SIZE(((ae_features_t *)0)->changed, AE_SYMBOLS_MAX * 2);
 AE_SIZE(((ae_features_t *)0)->changed_value, AE_SYMBOLS_MAX * AE_FEATURES * 8);
+AE_SIZE(ae_hist_t, 16 + 8 * AE_HIST_CELLS);
+AE_SIZE(ae_hist_block_t, 64 + AE_HOPS * sizeof(ae_hist_t));
+AE_SIZE(ae_hist_header_t, 4096);

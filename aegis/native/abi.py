@@ -38,6 +38,9 @@ STRUCTS = (
     "ae_pump_t",
     "ae_feature_row_t",
     "ae_features_t",
+    "ae_hist_t",
+    "ae_hist_block_t",
+    "ae_hist_header_t",
 )
 _CODES = {"uint": "u", "int": "i"}
 _NAMED = {"char": "S1", "double": "<f8"}
@@ -102,6 +105,9 @@ CONTROL_BLOCK = dtype_of(ffi.typeof("ae_control_block_t"))
 BOOKS_HEADER = dtype_of(ffi.typeof("ae_books_header_t"))
 FEATURE_ROW = dtype_of(ffi.typeof("ae_feature_row_t"))
 BOOK_ENTRY = dtype_of(ffi.typeof("ae_book_entry_t"))
+HIST = dtype_of(ffi.typeof("ae_hist_t"))
+HIST_BLOCK = dtype_of(ffi.typeof("ae_hist_block_t"))
+HIST_HEADER = dtype_of(ffi.typeof("ae_hist_header_t"))
 
 KIND_BOOK_TICKER: int = lib.AE_KIND_BOOK_TICKER
 KIND_TRADE: int = lib.AE_KIND_TRADE
@@ -131,3 +137,4 @@ WS_REASONS = enum_names("ae_ws_reason", "AE_WS_")
 BOOK_REASONS = enum_names("ae_book_reason", "AE_BOOK_")
 FEATURES = enum_names("ae_feature", "AE_FEATURE_")
 KINDS = enum_names("ae_kind", "AE_KIND_")
+HOPS = tuple(name for value, name in sorted(enum_names("ae_hop", "AE_HOP_").items()) if value < lib.AE_HOP_COUNT)
