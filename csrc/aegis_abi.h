@@ -29,12 +29,15 @@
 #define AE_COUNTERS_MAX 96
 #define AE_COUNTER_NAME_BYTES 32
 #define AE_BOOKS_HEADER_BYTES 4096
+#define AE_TURN_BATCH 4096
 #define AE_FEATURES 13
 #define AE_FEATURES_VERSION 1
 #define AE_HIST_MAGIC 0x41454749534c
 #define AE_HIST_BLOCKS 8
 #define AE_HOPS 16
 #define AE_HIST_CELLS 1152
+#define AE_WAIT_RINGS 4
+#define AE_WAIT_FD 16
 
 enum ae_kind {
     AE_KIND_BOOK_TICKER = 1, AE_KIND_TRADE = 2, AE_KIND_AGG_TRADE = 3, AE_KIND_DEPTH = 4,
@@ -79,6 +82,9 @@ enum ae_account_type {
     AE_ACCOUNT_ORDER = 1, AE_ACCOUNT_TRADE_LITE = 2, AE_ACCOUNT_BALANCE = 3, AE_ACCOUNT_POSITION = 4,
     AE_ACCOUNT_NOTE = 5
 };
+
+/* How a reader waits: asleep, some time spinning and then asleep, or spinning. */
+enum ae_wait_how { AE_WAIT_BLOCK = 0, AE_WAIT_ADAPTIVE = 1, AE_WAIT_SPIN = 2 };
 
 /* Where time is measured on the way of a tick; each is the time since the hop named in brackets. */
 enum ae_hop {
@@ -425,6 +431,58 @@ typedef struct ae_hist_header {
     uint8_t reserved[4064];
 } ae_hist_header_t;
 
+/* One thread's waiting: on rings, each with the reader's cursor, and on one epoll descriptor. Owner: that thread, but
+ * for `word`, which its helper thread moves. */
+typedef struct ae_wait {
+    const ae_ring_t *rings[4];
+    const ae_cursor_t *cursors[4];
+    int64_t spin_ns;
+    int64_t looked_ns;
+    uint64_t helper;
+    uint32_t how;
+    uint32_t single;
+    uint32_t seen;
+    uint32_t hot;
+    int32_t fd;
+    int32_t outer;
+    int32_t stop;
+    uint8_t reserved0[12];
+    uint32_t word;
+    uint32_t asleep;
+    uint8_t reserved1[56];
+} ae_wait_t;
+
+/* What a turn of the brain found (enum ae_turn_found, as bits). */
+enum ae_turn_found {
+    AE_TURN_MARKET = 1, AE_TURN_ACCOUNT = 2, AE_TURN_OTHERS = 16, AE_TURN_LOOK = 32, AE_TURN_TIMER = 64,
+    AE_TURN_IDLE = 128, AE_TURN_ANEW = 256
+};
+
+/* The brain's turn: what it reads, what it folds into, when it last looked. NULL: not there (yet). Owner: the thread
+ * that turns. now_ns is the wall clock when the batch was taken, mono_ns the monotonic one. */
+typedef struct ae_turn {
+    ae_wait_t wait;
+    ae_features_t *features;
+    ae_hist_block_t *hist;
+    ae_control_block_t *block;
+    int64_t now_ns;
+    int64_t mono_ns;
+    int64_t looked_ns;
+    int64_t timed_ns;
+    int64_t timer_ns;
+    int64_t budget_ns;
+    int64_t worst_ns;
+    uint64_t over_budget;
+    uint64_t turns;
+    uint64_t records;
+    uint64_t epoch;
+    uint32_t count;
+    uint32_t undecided;
+    const ae_ring_t *market;
+    ae_cursor_t *taken;
+    ae_tick_t batch[4096];
+} ae_turn_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -437,6 +495,13 @@ uint64_t ae_ring_newest(const ae_ring_t *ring);
 uint64_t ae_ring_oldest(const ae_ring_t *ring);
 int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t max);
 int ae_ring_wait(const ae_ring_t *ring, const ae_cursor_t *cursor, int64_t timeout_ns);
+
+/* wait.c */
+void ae_wait_init(ae_wait_t *wait, uint32_t how, int64_t spin_ns);
+int ae_wait_watch(ae_wait_t *wait, int fd);
+void ae_wait_ring(ae_wait_t *wait, uint32_t at, const ae_ring_t *ring, const ae_cursor_t *cursor);
+int ae_wait_any(ae_wait_t *wait, int64_t timeout_ns);
+void ae_wait_close(ae_wait_t *wait);
 
 /* hist.c */
 int64_t ae_hist_now(void);
@@ -461,6 +526,14 @@ int ae_book_snapshot(ae_book_t *book, int64_t last_id, const ae_level_t *bids, u
                      const ae_level_t *asks, uint32_t ask_count);
 void ae_book_publish(const ae_book_t *book, ae_book_entry_t *entry, int64_t recv_ns);
 int ae_book_read(const ae_book_entry_t *entry, ae_book_entry_t *out);
+
+/* turn.c */
+void ae_turn_init(ae_turn_t *turn, uint32_t how, int64_t spin_ns, int64_t timer_ns, int64_t budget_ns);
+void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor);
+void ae_turn_account(ae_turn_t *turn, const ae_ring_t *ring, const ae_cursor_t *cursor);
+int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns);
+void ae_turn_decided(ae_turn_t *turn);
+int ae_memory_lock(void);
 
 /* features.c */
 void ae_features_reset(ae_features_t *features);

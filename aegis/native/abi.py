@@ -38,6 +38,8 @@ STRUCTS = (
     "ae_pump_t",
     "ae_feature_row_t",
     "ae_features_t",
+    "ae_turn_t",
+    "ae_wait_t",
     "ae_hist_t",
     "ae_hist_block_t",
     "ae_hist_header_t",
