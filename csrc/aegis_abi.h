@@ -491,6 +491,7 @@ void ae_ring_attach(ae_ring_t *ring, void *base);
 void ae_ring_take(ae_ring_t *ring, void *base, uint64_t pid);
 uint64_t ae_ring_publish(ae_ring_t *ring, const void *records, uint32_t count);
 void ae_ring_wake(ae_ring_t *ring);
+uint32_t ae_ring_sleepy(const ae_ring_t *ring);
 uint64_t ae_ring_newest(const ae_ring_t *ring);
 uint64_t ae_ring_oldest(const ae_ring_t *ring);
 int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t max);
