@@ -29,6 +29,7 @@
 #define AE_COUNTERS_MAX 96
 #define AE_COUNTER_NAME_BYTES 32
 #define AE_BOOKS_HEADER_BYTES 4096
+#define AE_ORDER_FRAME_BYTES 1024
 
 enum ae_kind {
     AE_KIND_BOOK_TICKER = 1, AE_KIND_TRADE = 2, AE_KIND_AGG_TRADE = 3, AE_KIND_DEPTH = 4,
@@ -331,6 +332,8 @@ typedef struct ae_pump {
     uint32_t reserved;
 } ae_pump_t;
 
+typedef struct ae_encoder ae_encoder_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -378,3 +381,26 @@ ae_symtab_t *ae_market_symbols(ae_market_t *market);
 void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market);
 uint32_t ae_pump_room(ae_pump_t *pump);
 int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns);
+
+/* sha256.c */
+int ae_sha256_simd(void);
+void ae_sha256_start(uint32_t *state);
+void ae_sha256_blocks(uint32_t *state, const uint8_t *data, uint32_t blocks, int simd);
+void ae_sha256_digest(const uint32_t *state, uint8_t *out);
+uint32_t ae_sha256_finish(uint32_t *state, uint8_t *text, uint32_t bytes, uint64_t total, int simd);
+void ae_hmac_start(const uint8_t *key, uint32_t bytes, uint32_t *inner, uint32_t *outer, int simd);
+
+/* order.c */
+uint64_t ae_encoder_bytes(void);
+int ae_encoder_init(ae_encoder_t *e, const uint8_t *api_key, uint32_t key_bytes, const uint8_t *secret,
+                    uint32_t secret_bytes, uint32_t recv_window_ms, uint64_t epoch);
+void ae_encoder_wipe(ae_encoder_t *e);
+int ae_encoder_locked(const ae_encoder_t *e);
+int ae_encoder_slot(ae_encoder_t *e, uint32_t slot, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp);
+void ae_encoder_logon(ae_encoder_t *e, int on);
+uint64_t ae_encoder_seq(const ae_encoder_t *e);
+int ae_encoder_id(const ae_encoder_t *e, char *out);
+void ae_encoder_next(ae_encoder_t *e);
+int ae_encoder_check(const ae_encoder_t *e, const ae_intent_t *intent);
+int ae_encoder_place(ae_encoder_t *e, const ae_intent_t *intent, int64_t now_ms, uint8_t *out);
+void ae_encoder_warm(ae_encoder_t *e, uint32_t slot, int64_t now_ms, uint8_t *out);
