@@ -58,7 +58,7 @@ class Encoder:
         self._frame = ffi.new("uint8_t[]", FRAME_BYTES)
         key = api_key.encode()
         if lib.ae_encoder_init(self.c, key, len(key), secret, len(secret), recv_window_ms, epoch):
-            raise ConfigError("credentials: the API key cannot be part of an order, or recv_window_ms is not 1 to 60000")
+            raise ConfigError("credentials: API key not fit for an order, or recv_window_ms not 1 to 60000")
 
     def __repr__(self) -> str:
         return "Encoder(...)"
