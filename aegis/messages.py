@@ -91,6 +91,7 @@ class Refusal(IntEnum):
     SYMBOL_HALTED = 16
     NOT_CONNECTED = 17
     BAD_INTENT = 18
+    TOTAL_NOTIONAL = 19
 
 
 class Halt(IntEnum):

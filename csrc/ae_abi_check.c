@@ -22,3 +22,8 @@ AE_SIZE(ae_books_header_t, AE_BOOKS_HEADER_BYTES);
 AE_SIZE(ae_book_entry_t, 768);
 AE_AT(ae_book_entry_t, name, 48);
 AE_AT(ae_book_entry_t, bid, 128);
+AE_SIZE(ae_caps_t, 48);
+AE_SIZE(ae_gate_rules_t, 104);
+AE_SIZE(ae_gate_exposure_t, 64);
+AE_SIZE(ae_gate_account_t, 40);
+AE_SIZE(ae_gate_quote_t, 24);

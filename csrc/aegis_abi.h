@@ -30,6 +30,12 @@
 #define AE_COUNTER_NAME_BYTES 32
 #define AE_BOOKS_HEADER_BYTES 4096
 #define AE_ORDER_FRAME_BYTES 1024
+#define AE_MONEY_EXP 8
+#define AE_GATE_RATE_MAX 1024
+#define AE_GATE_UNSEEN_MAX 1024
+#define AE_GATE_REDUCE_ONLY 1
+#define AE_GATE_HALTED 1
+#define AE_GATE_UNRECONCILED 2
 
 enum ae_kind {
     AE_KIND_BOOK_TICKER = 1, AE_KIND_TRADE = 2, AE_KIND_AGG_TRADE = 3, AE_KIND_DEPTH = 4,
@@ -73,6 +79,16 @@ enum ae_book_reason {
 enum ae_account_type {
     AE_ACCOUNT_ORDER = 1, AE_ACCOUNT_TRADE_LITE = 2, AE_ACCOUNT_BALANCE = 3, AE_ACCOUNT_POSITION = 4,
     AE_ACCOUNT_NOTE = 5
+};
+
+/* Why the gate refused; values of aegis.messages.Refusal. */
+enum ae_refusal {
+    AE_REFUSAL_ACCEPTED = 0, AE_REFUSAL_HALTED = 1, AE_REFUSAL_BOOK_UNTRUSTED = 2, AE_REFUSAL_NOT_RECONCILED = 3,
+    AE_REFUSAL_UNKNOWN_SYMBOL = 4, AE_REFUSAL_BAD_TICK = 5, AE_REFUSAL_BAD_LOT = 6, AE_REFUSAL_MIN_NOTIONAL = 7,
+    AE_REFUSAL_ORDER_NOTIONAL = 8, AE_REFUSAL_POSITION_NOTIONAL = 9, AE_REFUSAL_PRICE_COLLAR = 10,
+    AE_REFUSAL_ORDER_RATE = 11, AE_REFUSAL_LOSS_LIMIT = 12, AE_REFUSAL_UNKNOWN_ORDERS = 13,
+    AE_REFUSAL_OPEN_ORDERS = 14, AE_REFUSAL_REDUCE_ONLY = 15, AE_REFUSAL_SYMBOL_HALTED = 16,
+    AE_REFUSAL_NOT_CONNECTED = 17, AE_REFUSAL_BAD_INTENT = 18, AE_REFUSAL_TOTAL_NOTIONAL = 19
 };
 
 /* One market record. Writer: feed. */
@@ -334,6 +350,75 @@ typedef struct ae_pump {
 
 typedef struct ae_encoder ae_encoder_t;
 
+/* What only a restart raises; money in units of 10**-AE_MONEY_EXP of the quote asset. Read-only once sealed. */
+typedef struct ae_caps {
+    int64_t order_notional;
+    int64_t position_notional;
+    int64_t total_notional;
+    int64_t loss_limit;
+    uint32_t orders_per_s;
+    uint32_t open_orders;
+    uint32_t collar_bps;
+    uint32_t reserved;
+} ae_caps_t;
+
+/* The venue's filters of one slot. tick, px_min, px_max at px_exp; lots and quantities at qty_exp; 0 = no bound. */
+typedef struct ae_gate_rules {
+    int64_t tick;
+    int64_t px_min;
+    int64_t px_max;
+    int64_t lot;
+    int64_t qty_min;
+    int64_t qty_max;
+    int64_t market_lot;
+    int64_t market_qty_min;
+    int64_t market_qty_max;
+    int64_t min_notional;
+    int64_t multiplier_up;
+    int64_t multiplier_down;
+    uint8_t px_exp;
+    uint8_t qty_exp;
+    uint8_t min_notional_exp;
+    uint8_t multiplier_exp;
+    uint8_t trading;
+    uint8_t reserved[3];
+} ae_gate_rules_t;
+
+/* What is held and may still fill on one slot, at its qty_exp. low, high: the position rounded down and up (equal but
+ * for dust); buy, sell: unfilled quantity of all unfinished orders, rounded up, UNKNOWN in full; their reduce-only
+ * parts. px: a price to value it by while the market showed none (0 none). blocked: AE_GATE_HALTED the symbol is
+ * halted, AE_GATE_UNRECONCILED it is not reconciled. */
+typedef struct ae_gate_exposure {
+    int64_t low;
+    int64_t high;
+    int64_t buy;
+    int64_t sell;
+    int64_t buy_reduce;
+    int64_t sell_reduce;
+    int64_t px;
+    uint32_t blocked;
+    uint32_t reserved;
+} ae_gate_exposure_t;
+
+/* The account now. pnl: rounded down; foreign: worst-case notional of what has no slot, rounded up. */
+typedef struct ae_gate_account {
+    int64_t pnl;
+    int64_t foreign;
+    int64_t reconciled_until_ns;
+    int64_t paused_until_ns;
+    uint32_t open_orders;
+    uint32_t halted;
+} ae_gate_account_t;
+
+/* Best prices of a slot, at its px_exp. */
+typedef struct ae_gate_quote {
+    int64_t bid;
+    int64_t ask;
+    int64_t recv_ns;
+} ae_gate_quote_t;
+
+typedef struct ae_gate ae_gate_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -404,3 +489,22 @@ void ae_encoder_next(ae_encoder_t *e);
 int ae_encoder_check(const ae_encoder_t *e, const ae_intent_t *intent);
 int ae_encoder_place(ae_encoder_t *e, const ae_intent_t *intent, int64_t now_ms, uint8_t *out);
 void ae_encoder_warm(ae_encoder_t *e, uint32_t slot, int64_t now_ms, uint8_t *out);
+
+/* gate.c */
+uint64_t ae_gate_bytes(void);
+int ae_gate_init(ae_gate_t *gate, const ae_caps_t *caps);
+int ae_gate_slot(ae_gate_t *gate, const ae_gate_rules_t *rules);
+int ae_gate_seal(ae_gate_t *gate, int forever);
+const ae_caps_t *ae_gate_caps(const ae_gate_t *gate);
+void ae_gate_control(ae_gate_t *gate, const void *control_page);
+void ae_gate_books(ae_gate_t *gate, const void *books_page);
+int ae_gate_map(ae_gate_t *gate, uint32_t market, uint32_t slot);
+void ae_gate_forget(ae_gate_t *gate);
+void ae_gate_ticks(ae_gate_t *gate, const ae_tick_t *ticks, uint32_t count);
+int ae_gate_exposure(ae_gate_t *gate, uint32_t slot, const ae_gate_exposure_t *exposure);
+void ae_gate_account(ae_gate_t *gate, const ae_gate_account_t *account);
+uint64_t ae_gate_accepted(const ae_gate_t *gate);
+void ae_gate_seen(ae_gate_t *gate, uint64_t accepted);
+int ae_gate_halted(const ae_gate_t *gate);
+int ae_gate_quote(const ae_gate_t *gate, uint32_t slot, int64_t now_ns, ae_gate_quote_t *quote);
+int ae_gate_check(ae_gate_t *gate, const ae_intent_t *intent, int64_t now_ns);

@@ -36,6 +36,11 @@ STRUCTS = (
     "ae_book_change_t",
     "ae_book_t",
     "ae_pump_t",
+    "ae_caps_t",
+    "ae_gate_rules_t",
+    "ae_gate_exposure_t",
+    "ae_gate_account_t",
+    "ae_gate_quote_t",
 )
 _CODES = {"uint": "u", "int": "i"}
 
