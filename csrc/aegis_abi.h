@@ -1,11 +1,14 @@
 /* The one truth of layouts, limits and prototypes. Parsed by the C compiler (through ae_internal.h) and by cffi, so
  * it holds only integer defines, enums, plain structs and prototypes. Every struct is asserted in ae_abi_check.c and
- * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates. */
+ * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates, save
+ * where its comment says so (opening a TLS connection). */
 
 #define AE_ABI_VERSION 2
 #define AE_BAD -1
 #define AE_MORE -2
 #define AE_END -3
+#define AE_WANT_READ -4
+#define AE_WANT_WRITE -5
 
 #define AE_RING_MAGIC 0x41454749535247
 #define AE_CONTROL_MAGIC 0x414547495343
@@ -419,6 +422,9 @@ typedef struct ae_gate_quote {
 
 typedef struct ae_gate ae_gate_t;
 
+typedef struct ae_tls ae_tls_t;
+typedef struct ae_conn ae_conn_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -508,3 +514,22 @@ void ae_gate_seen(ae_gate_t *gate, uint64_t accepted);
 int ae_gate_halted(const ae_gate_t *gate);
 int ae_gate_quote(const ae_gate_t *gate, uint32_t slot, int64_t now_ns, ae_gate_quote_t *quote);
 int ae_gate_check(ae_gate_t *gate, const ae_intent_t *intent, int64_t now_ns);
+
+/* tls.c */
+ae_tls_t *ae_tls_new(const char *ca_file, char *error, uint32_t room);
+void ae_tls_free(ae_tls_t *tls);
+
+/* conn.c */
+uint64_t ae_conn_bytes(void);
+int ae_conn_init(ae_conn_t *conn, int fd, ae_tls_t *tls, const char *host);
+int ae_conn_busy_poll(ae_conn_t *conn, uint32_t us);
+int ae_conn_handshake(ae_conn_t *conn);
+int ae_conn_read(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_ns);
+int ae_conn_write(ae_conn_t *conn, const uint8_t *data, uint32_t bytes);
+int ae_conn_flush(ae_conn_t *conn);
+int ae_conn_pending(const ae_conn_t *conn);
+int ae_conn_unsent(const ae_conn_t *conn);
+int ae_conn_fd(const ae_conn_t *conn);
+const char *ae_conn_error(const ae_conn_t *conn);
+const char *ae_conn_about(const ae_conn_t *conn);
+void ae_conn_close(ae_conn_t *conn);
