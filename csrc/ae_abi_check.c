@@ -27,3 +27,6 @@ AE_SIZE(ae_gate_rules_t, 104);
 AE_SIZE(ae_gate_exposure_t, 64);
 AE_SIZE(ae_gate_account_t, 40);
 AE_SIZE(ae_gate_quote_t, 24);
+AE_SIZE(ae_hist_t, 16 + 8 * AE_HIST_CELLS);
+AE_SIZE(ae_hist_block_t, 64 + AE_HOPS * sizeof(ae_hist_t));
+AE_SIZE(ae_hist_header_t, 4096);

@@ -39,6 +39,10 @@
 #define AE_GATE_REDUCE_ONLY 1
 #define AE_GATE_HALTED 1
 #define AE_GATE_UNRECONCILED 2
+#define AE_HIST_MAGIC 0x41454749534c
+#define AE_HIST_BLOCKS 8
+#define AE_HOPS 16
+#define AE_HIST_CELLS 1152
 
 enum ae_kind {
     AE_KIND_BOOK_TICKER = 1, AE_KIND_TRADE = 2, AE_KIND_AGG_TRADE = 3, AE_KIND_DEPTH = 4,
@@ -92,6 +96,19 @@ enum ae_refusal {
     AE_REFUSAL_ORDER_RATE = 11, AE_REFUSAL_LOSS_LIMIT = 12, AE_REFUSAL_UNKNOWN_ORDERS = 13,
     AE_REFUSAL_OPEN_ORDERS = 14, AE_REFUSAL_REDUCE_ONLY = 15, AE_REFUSAL_SYMBOL_HALTED = 16,
     AE_REFUSAL_NOT_CONNECTED = 17, AE_REFUSAL_BAD_INTENT = 18, AE_REFUSAL_TOTAL_NOTIONAL = 19
+
+/* Where time is measured on the way of a tick; each is the time since the hop named in brackets. */
+enum ae_hop {
+    AE_HOP_RECEIVE = 0, /* [kernel's receive stamp] bytes read from the socket */
+    AE_HOP_PARSED = 1, /* [receive] frame decoded into records */
+    AE_HOP_PUBLISHED = 2, /* [parsed] records on the ring, readers woken */
+    AE_HOP_TAKEN = 3, /* [kernel's receive stamp] record in the brain's batch */
+    AE_HOP_DECIDED = 4, /* [taken] strategy returned */
+    AE_HOP_GATED = 5, /* [decided] gate said yes */
+    AE_HOP_WRITTEN = 6, /* [gated] last byte of the order given to the kernel */
+    AE_HOP_ACKNOWLEDGED = 7, /* [written] the venue's answer read */
+    AE_HOP_TICK_TO_WIRE = 8, /* [kernel's receive stamp] written */
+    AE_HOP_COUNT = 9
 };
 
 /* One market record. Writer: feed. */
@@ -425,6 +442,33 @@ typedef struct ae_gate ae_gate_t;
 typedef struct ae_tls ae_tls_t;
 typedef struct ae_conn ae_conn_t;
 
+/* One histogram: cells of ae_hist_edge, values in ns. backwards: values below 0 (the clock was set), kept as 0. */
+typedef struct ae_hist {
+    int64_t max;
+    uint64_t backwards;
+    uint64_t cells[1152];
+} ae_hist_t;
+
+/* The histograms of one process. Writer: one thread of it. */
+typedef struct ae_hist_block {
+    char name[16];
+    uint64_t pid;
+    int64_t since_ns;
+    uint8_t reserved[32];
+    ae_hist_t hops[16];
+} ae_hist_block_t;
+
+typedef struct ae_hist_header {
+    uint64_t magic;
+    uint32_t abi;
+    uint32_t header_bytes;
+    uint32_t block_bytes;
+    uint32_t blocks;
+    uint32_t hops;
+    uint32_t cells;
+    uint8_t reserved[4064];
+} ae_hist_header_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -437,6 +481,13 @@ uint64_t ae_ring_newest(const ae_ring_t *ring);
 uint64_t ae_ring_oldest(const ae_ring_t *ring);
 int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t max);
 int ae_ring_wait(const ae_ring_t *ring, const ae_cursor_t *cursor, int64_t timeout_ns);
+
+/* hist.c */
+int64_t ae_hist_now(void);
+void ae_hist_add(ae_hist_block_t *block, uint32_t hop, int64_t ns);
+void ae_hist_begin(ae_hist_block_t *block, uint64_t pid, int64_t now_ns);
+void ae_hist_copy(const ae_hist_block_t *block, uint32_t hop, ae_hist_t *out);
+int64_t ae_hist_edge(uint32_t cell);
 
 /* frame.c */
 int ae_ws_parse(const uint8_t *data, uint32_t bytes, uint32_t payload_max, ae_ws_frame_t *frame, uint32_t *reason);

@@ -41,6 +41,9 @@ STRUCTS = (
     "ae_gate_exposure_t",
     "ae_gate_account_t",
     "ae_gate_quote_t",
+    "ae_hist_t",
+    "ae_hist_block_t",
+    "ae_hist_header_t",
 )
 _CODES = {"uint": "u", "int": "i"}
 
@@ -103,6 +106,9 @@ CONTROL_HEADER = dtype_of(ffi.typeof("ae_control_header_t"))
 CONTROL_BLOCK = dtype_of(ffi.typeof("ae_control_block_t"))
 BOOKS_HEADER = dtype_of(ffi.typeof("ae_books_header_t"))
 BOOK_ENTRY = dtype_of(ffi.typeof("ae_book_entry_t"))
+HIST = dtype_of(ffi.typeof("ae_hist_t"))
+HIST_BLOCK = dtype_of(ffi.typeof("ae_hist_block_t"))
+HIST_HEADER = dtype_of(ffi.typeof("ae_hist_header_t"))
 
 KIND_BOOK_TICKER: int = lib.AE_KIND_BOOK_TICKER
 KIND_TRADE: int = lib.AE_KIND_TRADE
@@ -131,3 +137,4 @@ REASONS = enum_names("ae_reason", "AE_REASON_")
 WS_REASONS = enum_names("ae_ws_reason", "AE_WS_")
 BOOK_REASONS = enum_names("ae_book_reason", "AE_BOOK_")
 KINDS = enum_names("ae_kind", "AE_KIND_")
+HOPS = tuple(name for value, name in sorted(enum_names("ae_hop", "AE_HOP_").items()) if value < lib.AE_HOP_COUNT)
