@@ -30,3 +30,5 @@ AE_SIZE(ae_gate_quote_t, 24);
 AE_SIZE(ae_hist_t, 16 + 8 * AE_HIST_CELLS);
 AE_SIZE(ae_hist_block_t, 64 + AE_HOPS * sizeof(ae_hist_t));
 AE_SIZE(ae_hist_header_t, 4096);
+AE_SIZE(ae_trigger_t, 64);
+AE_SIZE(ae_placed_t, 152);

@@ -33,6 +33,7 @@
 #define AE_COUNTER_NAME_BYTES 32
 #define AE_BOOKS_HEADER_BYTES 4096
 #define AE_ORDER_FRAME_BYTES 1024
+#define AE_TRIGGERS_MAX 256
 #define AE_MONEY_EXP 8
 #define AE_GATE_RATE_MAX 1024
 #define AE_GATE_UNSEEN_MAX 1024
@@ -95,7 +96,9 @@ enum ae_refusal {
     AE_REFUSAL_ORDER_NOTIONAL = 8, AE_REFUSAL_POSITION_NOTIONAL = 9, AE_REFUSAL_PRICE_COLLAR = 10,
     AE_REFUSAL_ORDER_RATE = 11, AE_REFUSAL_LOSS_LIMIT = 12, AE_REFUSAL_UNKNOWN_ORDERS = 13,
     AE_REFUSAL_OPEN_ORDERS = 14, AE_REFUSAL_REDUCE_ONLY = 15, AE_REFUSAL_SYMBOL_HALTED = 16,
-    AE_REFUSAL_NOT_CONNECTED = 17, AE_REFUSAL_BAD_INTENT = 18, AE_REFUSAL_TOTAL_NOTIONAL = 19
+    AE_REFUSAL_NOT_CONNECTED = 17, AE_REFUSAL_BAD_INTENT = 18, AE_REFUSAL_TOTAL_NOTIONAL = 19,
+    AE_REFUSAL_NO_IDS = 20
+};
 
 /* Where time is measured on the way of a tick; each is the time since the hop named in brackets. */
 enum ae_hop {
@@ -368,7 +371,48 @@ typedef struct ae_pump {
     uint32_t reserved;
 } ae_pump_t;
 
+/* How far the bytes of a placed order came. UNSENT: certainly not one of them left. PART: taken, the rest waits for
+ * ae_conn_flush. */
+enum ae_sent { AE_UNSENT = 0, AE_SENT = 1, AE_SENT_PART = 2 };
+
+/* What became of an armed trigger. FIRED: its order was placed, or refused by the gate (then refusal says why). */
+enum ae_ended {
+    AE_ENDED_NOT = 0, AE_ENDED_FIRED = 1, AE_ENDED_EXPIRED = 2, AE_ENDED_HALTED = 3, AE_ENDED_UNTRUSTED = 4,
+    AE_ENDED_ASKED = 5
+};
+
+/* An order once: when the best bid (side 1) or ask (side -1) of symbol `market` of the market ring is at or below px
+ * (above 0) or at or above it (above 1), before until_ns (wall). px: at the exponent of the intent's slot. */
+typedef struct ae_trigger {
+    int64_t px;
+    int64_t until_ns;
+    uint16_t market;
+    int8_t side;
+    uint8_t above;
+    uint8_t reserved[4];
+    ae_intent_t intent;
+} ae_trigger_t;
+
+/* What became of an intent. seq: number in its client id; accepted: the gate's count with it; record: its INTENT on the
+ * orders ring; 0 when refused. recv_ns: the tick that fired it, trigger: its handle, -1 and 0 without one. */
+typedef struct ae_placed {
+    uint64_t seq;
+    uint64_t accepted;
+    uint64_t record;
+    int64_t now_ns;
+    int64_t gated_ns;
+    int64_t written_ns;
+    int64_t recv_ns;
+    int32_t trigger;
+    int32_t refusal;
+    int32_t sent;
+    int32_t ended;
+    ae_intent_t intent;
+    char id[40];
+} ae_placed_t;
+
 typedef struct ae_encoder ae_encoder_t;
+typedef struct ae_desk ae_desk_t;
 
 /* What only a restart raises; money in units of 10**-AE_MONEY_EXP of the quote asset. Read-only once sealed. */
 typedef struct ae_caps {
@@ -584,3 +628,20 @@ int ae_conn_fd(const ae_conn_t *conn);
 const char *ae_conn_error(const ae_conn_t *conn);
 const char *ae_conn_about(const ae_conn_t *conn);
 void ae_conn_close(ae_conn_t *conn);
+
+/* desk.c */
+uint64_t ae_desk_bytes(void);
+void ae_desk_init(ae_desk_t *desk, ae_gate_t *gate, ae_encoder_t *encoder, ae_ring_t *orders);
+int ae_desk_slot(ae_desk_t *desk, uint32_t slot, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp);
+void ae_desk_link(ae_desk_t *desk, ae_conn_t *conn, int logged_on);
+void ae_desk_ids(ae_desk_t *desk, uint64_t limit);
+void ae_desk_clock(ae_desk_t *desk, int64_t offset_ms);
+void ae_desk_hist(ae_desk_t *desk, ae_hist_block_t *block);
+int ae_desk_place(ae_desk_t *desk, const ae_intent_t *intent, int64_t now_ns, ae_placed_t *out);
+int ae_desk_arm(ae_desk_t *desk, const ae_trigger_t *trigger, int64_t now_ns, int *refusal);
+int ae_desk_disarm(ae_desk_t *desk, int trigger);
+void ae_desk_disarm_all(ae_desk_t *desk, int why);
+int ae_desk_armed(const ae_desk_t *desk);
+int ae_desk_look(ae_desk_t *desk, const ae_tick_t *ticks, uint32_t count, int64_t now_ns);
+int ae_desk_ended(ae_desk_t *desk, ae_placed_t *out, uint32_t max);
+void ae_desk_warm(ae_desk_t *desk, uint32_t slot, int64_t now_ns);

@@ -41,6 +41,8 @@ STRUCTS = (
     "ae_gate_exposure_t",
     "ae_gate_account_t",
     "ae_gate_quote_t",
+    "ae_trigger_t",
+    "ae_placed_t",
     "ae_hist_t",
     "ae_hist_block_t",
     "ae_hist_header_t",
