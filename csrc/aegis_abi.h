@@ -602,6 +602,7 @@ void ae_gate_books(ae_gate_t *gate, const void *books_page);
 int ae_gate_map(ae_gate_t *gate, uint32_t market, uint32_t slot);
 void ae_gate_forget(ae_gate_t *gate);
 void ae_gate_ticks(ae_gate_t *gate, const ae_tick_t *ticks, uint32_t count);
+void ae_gate_look(ae_gate_t *gate);
 int ae_gate_exposure(ae_gate_t *gate, uint32_t slot, const ae_gate_exposure_t *exposure);
 void ae_gate_account(ae_gate_t *gate, const ae_gate_account_t *account);
 uint64_t ae_gate_accepted(const ae_gate_t *gate);

@@ -428,6 +428,19 @@ static touch_t touch_of(const ae_gate_t *g, uint32_t slot, int64_t now)
     return out;
 }
 
+/* Value what is held by the newest tops of the books; tickers do so by themselves. Worst case: one entry per slot that
+ * holds something. Allocates: no. */
+void ae_gate_look(ae_gate_t *g)
+{
+    for (uint32_t slot = 0; slot < g->sealed.is.count; slot++) {
+        if (!g->slots[slot].value && !g->slots[slot].unvalued)
+            continue;
+        touch_t t = touch_of(g, slot, 0);
+        if (t.have && t.ask > 0)
+            valued_by(g, slot, t.ask);
+    }
+}
+
 /* Best prices of a slot if they may be traded on now. 0, or AE_BAD: no slot, no quote, too old, book not trusted. */
 int ae_gate_quote(const ae_gate_t *g, uint32_t slot, int64_t now, ae_gate_quote_t *quote)
 {
@@ -551,15 +564,15 @@ static int judge(ae_gate_t *g, const ae_intent_t *in, int64_t now)
         return AE_REFUSAL_UNKNOWN_SYMBOL;
     const fixed_t *f = &g->sealed.is.slots[in->symbol];
     moving_t *m = &g->slots[in->symbol];
+    touch_t t = touch_of(g, in->symbol, now);
+    if (t.have && t.ask > 0)
+        valued_by(g, in->symbol, t.ask);
     int limit = in->type == TYPE_LIMIT, reduce = in->bits & AE_GATE_REDUCE_ONLY;
     if (in->qty <= 0 || (in->side != 1 && in->side != -1) || (!limit && in->type != TYPE_MARKET) ||
         limit != (in->px != 0) || in->bits & ~AE_GATE_REDUCE_ONLY)
         return AE_REFUSAL_BAD_INTENT;
     if (now < g->account.paused_until_ns)
         return AE_REFUSAL_NOT_CONNECTED;
-    touch_t t = touch_of(g, in->symbol, now);
-    if (t.have && t.ask > 0)
-        valued_by(g, in->symbol, t.ask);
     if (reduce && !is_exit(m, in))
         return AE_REFUSAL_REDUCE_ONLY;
     int why = reduce ? AE_REFUSAL_ACCEPTED : brakes(g, m, &t, now);

@@ -29,7 +29,7 @@ _TAG_BYTES = 15
 def floor_at(value: Num, e: int) -> int:
     """Mantissa at `e`, rounded down, held within 64 bits."""
     shift = e - value.e
-    m = value.m * 10**shift if shift >= 0 else value.m // 10**-shift
+    m = value.m * int(10**shift) if shift >= 0 else value.m // int(10**-shift)
     return max(-_INT_MAX, min(m, _INT_MAX))
 
 
@@ -193,6 +193,10 @@ class Gate:
     def seen(self, accepted: int) -> None:
         """What was pushed holds every accepted order up to this number."""
         lib.ae_gate_seen(self.c, accepted)
+
+    def look(self) -> None:
+        """Value what is held by the books' newest tops; a hundred times a second is plenty."""
+        lib.ae_gate_look(self.c)
 
     # -- what is asked
 
