@@ -22,6 +22,7 @@ def limits_of(risk: Risk) -> Limits:
     return Limits(
         order_notional_max=Num.parse(risk.order_notional_max),
         position_notional_max=Num.parse(risk.position_notional_max),
+        total_notional_max=Num.parse(risk.total_notional_max),
         collar_bps=risk.collar_bps,
         orders_per_s=risk.orders_per_s,
         open_orders_max=risk.open_orders_max,

@@ -134,6 +134,7 @@ class ControlPage:
             self._check()
         finally:
             self._file.close()
+        self.base = ffi.from_buffer(self._file.map)  # the page, for C; it lives as long as this object
         self._rows = np.frombuffer(self._file.map, abi.CONTROL_BLOCK, lib.AE_CONTROL_BLOCKS, _HEADER)
         self._blocks = {name: Block(self._rows[i : i + 1][0]) for i, name in enumerate(PROCESSES)}
 
