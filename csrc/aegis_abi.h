@@ -597,7 +597,7 @@ enum ae_turn_found {
 /* The brain's turn: what it reads, what it folds into, when it last looked. NULL: not there (yet). Owner: the thread
  * that turns. now_ns is the wall clock when the batch was taken, mono_ns the monotonic one. */
 typedef struct ae_turn {
-    ae_wait_t wait;
+    ae_wait_t *wait;
     ae_features_t *features;
     ae_hist_block_t *hist;
     ae_control_block_t *block;
@@ -665,9 +665,8 @@ void ae_book_publish(const ae_book_t *book, ae_book_entry_t *entry, int64_t recv
 int ae_book_read(const ae_book_entry_t *entry, ae_book_entry_t *out);
 
 /* turn.c */
-void ae_turn_init(ae_turn_t *turn, uint32_t how, int64_t spin_ns, int64_t timer_ns, int64_t budget_ns);
+void ae_turn_init(ae_turn_t *turn, ae_wait_t *wait, ae_features_t *features, int64_t timer_ns, int64_t budget_ns);
 void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor);
-void ae_turn_account(ae_turn_t *turn, const ae_ring_t *ring, const ae_cursor_t *cursor);
 int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns);
 void ae_turn_decided(ae_turn_t *turn);
 int ae_memory_lock(void);

@@ -26,31 +26,27 @@ static int64_t mono(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Prepare zeroed memory. how, spin_ns: of ae_wait_init; timer_ns: between two AE_TURN_TIMER; budget_ns: what a strategy may
- * take for a batch before it is counted. Then set features, hist, block. Touches all of it, so no page is missing later. */
-void ae_turn_init(ae_turn_t *turn, uint32_t how, int64_t spin_ns, int64_t timer_ns, int64_t budget_ns)
+/* Prepare a turn over its waiting (place 0: the market's ring, 1: the account's) and features, which outlive it. timer_ns:
+ * between two AE_TURN_TIMER; budget_ns: what a strategy may take for a batch before it is counted. hist and block may be
+ * set afterwards. Touches all of it, so that no page is missing later. */
+void ae_turn_init(ae_turn_t *turn, ae_wait_t *wait, ae_features_t *features, int64_t timer_ns, int64_t budget_ns)
 {
     memset(turn, 0, sizeof *turn);
-    ae_wait_init(&turn->wait, how, spin_ns);
+    turn->wait = wait;
+    turn->features = features;
     turn->timer_ns = timer_ns;
     turn->budget_ns = budget_ns;
 }
 
-/* Read the market from this ring on (NULL: none); features start anew. Owner's thread, as for all here. */
+/* The wait's place 0 is now this ring (NULL: none): read the market from it; features start anew. Owner's thread, as for
+ * all here. */
 void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor)
 {
     turn->market = ring;
     turn->taken = cursor;
     turn->epoch = ring ? ring->header->epoch : 0;
-    ae_wait_ring(&turn->wait, MARKET, ring, cursor);
-    if (turn->features)
-        ae_features_reset(turn->features);
-}
-
-/* Wake up for this ring too; its records are read elsewhere. */
-void ae_turn_account(ae_turn_t *turn, const ae_ring_t *ring, const ae_cursor_t *cursor)
-{
-    ae_wait_ring(&turn->wait, ACCOUNT, ring, cursor);
+    ae_wait_ring(turn->wait, MARKET, ring, cursor);
+    ae_features_reset(turn->features);
 }
 
 /* The strategy has answered for the batch: its time is counted, once. AE_HOP_DECIDED, and against the budget. */
@@ -69,8 +65,8 @@ void ae_turn_decided(ae_turn_t *turn)
 
 static int account_news(const ae_turn_t *turn)
 {
-    const ae_ring_t *ring = turn->wait.rings[ACCOUNT];
-    return ring && ae_ring_newest(ring) > turn->wait.cursors[ACCOUNT]->taken ? AE_TURN_ACCOUNT : 0;
+    const ae_ring_t *ring = turn->wait->rings[ACCOUNT];
+    return ring && ae_ring_newest(ring) > turn->wait->cursors[ACCOUNT]->taken ? AE_TURN_ACCOUNT : 0;
 }
 
 /* Records were received before they are taken by what their stamps say; fills of gaps and states of books were not. */
@@ -117,7 +113,7 @@ int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns)
         rest = turn->timed_ns + turn->timer_ns - now;
     if (timeout_ns >= 0 && timeout_ns < rest)
         rest = timeout_ns;
-    int ready = ae_wait_any(&turn->wait, rest > 0 ? rest : 0);
+    int ready = ae_wait_any(turn->wait, rest > 0 ? rest : 0);
     turn->now_ns = ae_hist_now();
     turn->mono_ns = mono();
     turn->count = 0;

@@ -11,7 +11,7 @@ import signal
 from typing import Any
 
 from aegis.config import Config
-from aegis.errors import AegisError, ConfigError, Ours
+from aegis.errors import AegisError, ConfigError
 from aegis.limits import ORDERS_SLOTS
 from aegis.live import keys, log
 from aegis.live.brain_ids import open_ids
@@ -95,8 +95,7 @@ async def _turns(brain: Brain, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, HotLoop)
     failed = loop.create_future()
-    if not brain.turns.watch(loop.hot.fileno()):
-        raise Ours("the brain cannot wait for rings and sockets at once")
+    brain.turns.wait.watch(loop.hot.fileno())
     brain.collector = Collector()
     brain.log.info("brain ready", strategy=brain.config.brain.strategy, symbols=len(brain.rules),
                    epoch=brain.entry.ids.epoch, wait=brain.config.brain.wait, in_memory=memory_lock())  # fmt: skip

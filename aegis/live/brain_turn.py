@@ -30,6 +30,7 @@ from aegis.messages import Halt, Intent, Note, OrderRecord, OrderStep, OrderUpda
 from aegis.native import account, turn
 from aegis.native.control import ControlPage
 from aegis.native.latency import LatencyPage
+from aegis.native.wait import Wait
 from aegis.risk.gate import Gate, View
 from aegis.strategy.base import load
 from aegis.venue.rules import check_order
@@ -51,7 +52,7 @@ class Brain:
         latency = LatencyPage(shm / "latency", create=True).block("brain")
         latency.begin()
         self.turns = turn.Turn(
-            config.brain.wait, config.brain.timer_ms, config.brain.budget_us,
+            Wait(config.brain.wait), config.brain.timer_ms, config.brain.budget_us,
             block=self.block.pointer(), hist=latency.block,
         )  # fmt: skip
         self._keep = latency
@@ -257,7 +258,7 @@ class Brain:
         loop = asyncio.get_running_loop()
         if isinstance(loop, HotLoop):
             loop.hot.hot = None
-        self.turns.close()
+        self.turns.wait.close()
         if self.collector is not None:
             self.collector.stop()
 

@@ -14,6 +14,7 @@ from aegis.native import abi
 from aegis.native._aegis import ffi, lib
 from aegis.native.features import Features
 from aegis.native.ring import RingReader
+from aegis.native.wait import Wait
 
 MARKET: int = lib.AE_TURN_MARKET
 ACCOUNT: int = lib.AE_TURN_ACCOUNT
@@ -22,10 +23,6 @@ LOOK: int = lib.AE_TURN_LOOK
 TIMER: int = lib.AE_TURN_TIMER
 IDLE: int = lib.AE_TURN_IDLE
 ANEW: int = lib.AE_TURN_ANEW
-HOW = {"block": lib.AE_WAIT_BLOCK, "adaptive": lib.AE_WAIT_ADAPTIVE, "spin": lib.AE_WAIT_SPIN}
-SPIN_NS = 50_000  # adaptive: what two wakes cost
-
-
 def memory_lock() -> bool:
     """Keep this process in memory; False where the machine does not permit it."""
     return bool(lib.ae_memory_lock() == 0)
@@ -36,7 +33,8 @@ class Turn:
     One thread's waiting and taking.
 
     Args:
-        how: block, adaptive or spin. timer_ms: between two TIMER. budget_us: what a strategy may take for a batch.
+        wait: its place 0 is the market ring, place 1 the account ring. timer_ms: between two TIMER.
+        budget_us: what a strategy may take for a batch.
         block: ae_control_block_t * for progress; hist: ae_hist_block_t *; either may be None.
 
     Attributes:
@@ -44,19 +42,17 @@ class Turn:
         features: columns folded from every batch.
     """
 
-    def __init__(self, how: str, timer_ms: int, budget_us: int, *, block: Any = None, hist: Any = None) -> None:
+    def __init__(self, wait: Wait, timer_ms: int, budget_us: int, *, block: Any = None, hist: Any = None) -> None:
+        self.wait, self.features = wait, Features()
         self.c = ffi.new("ae_turn_t *")
-        lib.ae_turn_init(self.c, HOW[how], SPIN_NS, timer_ms * 1_000_000, budget_us * 1000)
-        self.features = Features()
-        self.c.features = self.features.c
+        lib.ae_turn_init(self.c, wait.state, self.features.c, timer_ms * 1_000_000, budget_us * 1000)
         self.c.block, self.c.hist = block or ffi.NULL, hist or ffi.NULL
         whole = np.frombuffer(ffi.buffer(self.c), np.uint8)
         at = ffi.offsetof("ae_turn_t", "batch")
         self._batch = whole[at : at + lib.AE_TURN_BATCH * abi.TICK.itemsize].view(abi.TICK)
         self._batch.flags.writeable = False
         self._few = [self._batch[:n] for n in range(65)]  # slicing costs more than most batches
-        self._market: RingReader | None = None
-        self._account: RingReader | None = None
+        self._readers: list[RingReader | None] = [None, None]
 
     def step(self, timeout_ns: int) -> int:
         """Wait at most so long (below 0: until a look is due) and take what came; bits of what was found."""
@@ -73,20 +69,13 @@ class Turn:
 
     def market(self, reader: RingReader) -> None:
         """Read this ring from its reader's cursor on; features start anew."""
-        if reader is not self._market:
-            self._market = reader
-            lib.ae_turn_market(self.c, reader.ring, reader._cursor)
+        if reader is not self._readers[0]:
+            self.wait.ring(0, reader)
+            self._readers[0] = reader
+            lib.ae_turn_market(self.c, reader.ring, reader.place)
 
     def account(self, reader: RingReader) -> None:
         """Wake up for this ring; its owner reads it."""
-        if reader is not self._account:
-            self._account = reader
-            lib.ae_turn_account(self.c, reader.ring, reader._cursor)
-
-    def watch(self, fd: int) -> bool:
-        """Wake up for this epoll descriptor as well; False when that cannot be."""
-        return bool(lib.ae_wait_watch(ffi.addressof(self.c, "wait"), fd) == 0)
-
-    def close(self) -> None:
-        """Let go of the descriptor."""
-        lib.ae_wait_close(ffi.addressof(self.c, "wait"))
+        if reader is not self._readers[1]:
+            self.wait.ring(1, reader)
+            self._readers[1] = reader
