@@ -12,32 +12,9 @@ from types import TracebackType
 from typing import Any
 
 from aegis.errors import ConfigError
-from aegis.messages import OrderType, Place
 from aegis.native._aegis import ffi, lib
 
 FRAME_BYTES: int = lib.AE_ORDER_FRAME_BYTES
-_INT64_MAX = 2**63 - 1
-
-
-def intent_of(place: Place, slot: int, px_exp: int, qty_exp: int) -> Any:
-    """
-    A Place as ae_intent_t of a slot.
-
-    Raises:
-        Inexact: a number has more places than its exponent.
-        OverflowError: a number needs more than 64 bits, or the tag more than 15 bytes.
-    """
-    c = ffi.new("ae_intent_t *")
-    c.symbol, c.side, c.type, c.tif, c.bits = slot, place.side, place.type, place.tif, int(place.reduce_only)
-    c.qty = place.qty.at(qty_exp)
-    c.px = 0 if place.price is None else place.price.at(px_exp)
-    if place.type is OrderType.LIMIT and place.price is None:
-        c.px = -1  # an intent without its price is none; nobody downstream takes it
-    tag = place.tag.encode()
-    if len(tag) > 15:
-        raise OverflowError("tag of more than 15 bytes")
-    c.tag = tag
-    return c
 
 
 class Encoder:
@@ -53,8 +30,8 @@ class Encoder:
 
     def __init__(self, api_key: str, secret: bytes, recv_window_ms: int, epoch: int) -> None:
         self._map = mmap.mmap(-1, lib.ae_encoder_bytes())
-        self._buffer = ffi.from_buffer(self._map, require_writable=True)
-        self.c = ffi.cast("ae_encoder_t *", self._buffer)
+        self._memory = ffi.from_buffer(self._map, require_writable=True)
+        self.c = ffi.cast("ae_encoder_t *", self._memory)
         self._frame = ffi.new("uint8_t[]", FRAME_BYTES)
         key = api_key.encode()
         if lib.ae_encoder_init(self.c, key, len(key), secret, len(secret), recv_window_ms, epoch):
@@ -105,10 +82,5 @@ class Encoder:
         lib.ae_encoder_next(self.c)
 
     def close(self) -> None:
-        """Forget the key. Nothing may be called afterwards."""
-        if self._buffer is not None:
-            lib.ae_encoder_wipe(self.c)
-            self.c = ffi.NULL
-            ffi.release(self._buffer)
-            self._buffer = None
-            self._map.close()
+        """Forget the key and all symbols: nothing is an order any more."""
+        lib.ae_encoder_wipe(self.c)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from aegis.errors import ConfigError
 from aegis.messages import OrderType, Place, Side, Tif
-from aegis.native.encoder import Encoder, intent_of
+from aegis.native.encoder import Encoder
 from aegis.orders.ids import base36
 from aegis.units import Num
 from aegis.venue import request
@@ -32,6 +33,13 @@ def unmasked(frame: bytes) -> str:
     assert int.from_bytes(frame[2:4], "big") == len(frame) - HEAD
     mask = frame[4:HEAD]
     return bytes(b ^ mask[i % 4] for i, b in enumerate(frame[HEAD:])).decode()
+
+
+def intent_of(place: Place, slot: int, px_exp: int, qty_exp: int) -> Any:
+    """The intent C is given for it."""
+    px = 0 if place.price is None else place.price.at(px_exp)
+    fields = {"symbol": slot, "side": place.side, "type": place.type, "tif": place.tif, "bits": place.reduce_only}
+    return ffi.new("ae_intent_t *", fields | {"px": px, "qty": place.qty.at(qty_exp)})
 
 
 def wanted(place: Place, client_id: str, now_ms: int, window: int, api_key: str, secret: bytes | None) -> str:
