@@ -1,11 +1,14 @@
 /* The one truth of layouts, limits and prototypes. Parsed by the C compiler (through ae_internal.h) and by cffi, so
  * it holds only integer defines, enums, plain structs and prototypes. Every struct is asserted in ae_abi_check.c and
- * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates. */
+ * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates, save
+ * where its comment says so (opening a TLS connection). */
 
 #define AE_ABI_VERSION 2
 #define AE_BAD -1
 #define AE_MORE -2
 #define AE_END -3
+#define AE_WANT_READ -4
+#define AE_WANT_WRITE -5
 
 #define AE_RING_MAGIC 0x41454749535247
 #define AE_CONTROL_MAGIC 0x414547495343
@@ -375,6 +378,8 @@ typedef struct ae_hist_header {
     uint32_t cells;
     uint8_t reserved[4064];
 } ae_hist_header_t;
+typedef struct ae_tls ae_tls_t;
+typedef struct ae_conn ae_conn_t;
 
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
@@ -430,3 +435,22 @@ ae_symtab_t *ae_market_symbols(ae_market_t *market);
 void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market);
 uint32_t ae_pump_room(ae_pump_t *pump);
 int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns);
+
+/* tls.c */
+ae_tls_t *ae_tls_new(const char *ca_file, char *error, uint32_t room);
+void ae_tls_free(ae_tls_t *tls);
+
+/* conn.c */
+uint64_t ae_conn_bytes(void);
+int ae_conn_init(ae_conn_t *conn, int fd, ae_tls_t *tls, const char *host);
+int ae_conn_busy_poll(ae_conn_t *conn, uint32_t us);
+int ae_conn_handshake(ae_conn_t *conn);
+int ae_conn_read(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_ns);
+int ae_conn_write(ae_conn_t *conn, const uint8_t *data, uint32_t bytes);
+int ae_conn_flush(ae_conn_t *conn);
+int ae_conn_pending(const ae_conn_t *conn);
+int ae_conn_unsent(const ae_conn_t *conn);
+int ae_conn_fd(const ae_conn_t *conn);
+const char *ae_conn_error(const ae_conn_t *conn);
+const char *ae_conn_about(const ae_conn_t *conn);
+void ae_conn_close(ae_conn_t *conn);
