@@ -25,3 +25,5 @@ AE_AT(ae_book_entry_t, bid, 128);
 AE_SIZE(ae_hist_t, 16 + 8 * AE_HIST_CELLS);
 AE_SIZE(ae_hist_block_t, 64 + AE_HOPS * sizeof(ae_hist_t));
 AE_SIZE(ae_hist_header_t, 4096);
+AE_SIZE(ae_event_t, 24);
+AE_SIZE(ae_link_t, 112);

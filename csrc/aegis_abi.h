@@ -32,6 +32,8 @@
 #define AE_COUNTERS_MAX 96
 #define AE_COUNTER_NAME_BYTES 32
 #define AE_BOOKS_HEADER_BYTES 4096
+#define AE_LOOP_LINKS 256
+#define AE_SLACK_BYTES 64
 #define AE_HIST_MAGIC 0x41454749534c
 #define AE_HIST_BLOCKS 8
 #define AE_HOPS 16
@@ -72,6 +74,14 @@ enum ae_ws_reason {
 };
 
 enum ae_pump_event { AE_PUMP_NEED = 0, AE_PUMP_CONTROL = 1, AE_PUMP_TEXT = 2, AE_PUMP_BAD = 3 };
+enum ae_wait { AE_WAIT_BLOCK = 0, AE_WAIT_ADAPTIVE = 1, AE_WAIT_SPIN = 2 };
+enum ae_link_mode { AE_LINK_PAUSED = 0, AE_LINK_RUNS = 1, AE_LINK_HOLDS = 2 };
+enum ae_event_kind {
+    AE_EVENT_CONTROL = 1, AE_EVENT_TEXT = 2, AE_EVENT_TAP = 3, AE_EVENT_HELD = 4, AE_EVENT_CLOSED = 5
+};
+enum ae_loop_counter {
+    AE_LOOP_TURNS = 0, AE_LOOP_READS = 1, AE_LOOP_TAPS_DROPPED = 2, AE_LOOP_STARVED = 3, AE_LOOP_COUNTERS = 4
+};
 enum ae_book_state { AE_BOOK_BUFFERING = 0, AE_BOOK_WAITING = 1, AE_BOOK_LIVE = 2 };
 enum ae_book_reason {
     AE_BOOK_JOINED = 0, AE_BOOK_BREAK = 1, AE_BOOK_RESET = 2, AE_BOOK_MISSED = 3, AE_BOOK_INEXACT = 4
@@ -381,6 +391,40 @@ typedef struct ae_hist_header {
 typedef struct ae_tls ae_tls_t;
 typedef struct ae_conn ae_conn_t;
 
+typedef struct ae_loop ae_loop_t;
+
+/* One connection of a loop. The loop's lock guards it; bytes_in may be looked at any time. over: CLOSED was said or is
+ * stuck; stuck: the event that found no room; starved: waits for room; watched: what epoll is asked for. */
+typedef struct ae_link {
+    ae_pump_t pump;
+    ae_conn_t *conn;
+    uint64_t bytes_in;
+    int64_t heard_ns;
+    uint32_t id;
+    uint32_t slot;
+    uint32_t watched;
+    uint8_t mode;
+    uint8_t tap;
+    uint8_t tap_cut;
+    uint8_t over;
+    uint8_t stuck;
+    uint8_t starved;
+    uint8_t again;
+    uint8_t reserved[5];
+} ae_link_t;
+
+/* What a loop tells its owner; `bytes` of it follow, padded to 8. cut: taps before this one were dropped. reason: of a
+ * CLOSED, the enum ae_ws_reason when the peer broke the protocol; else the bytes are the connection's error line. */
+typedef struct ae_event {
+    int64_t recv_ns;
+    uint32_t link;
+    uint32_t bytes;
+    uint16_t reason;
+    uint8_t kind;
+    uint8_t cut;
+    uint8_t reserved[4];
+} ae_event_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -427,6 +471,8 @@ int ae_market_frame(ae_market_t *market, const uint8_t *data, uint32_t bytes, in
 int ae_market_snapshot(ae_market_t *market, uint32_t symbol, int64_t last_id, const ae_level_t *bids,
                        uint32_t bid_count, const ae_level_t *asks, uint32_t ask_count, int64_t recv_ns);
 void ae_market_reset(ae_market_t *market, uint32_t symbol, uint32_t kind, int64_t recv_ns);
+int ae_market_publish(ae_market_t *market, const ae_tick_t *records, uint32_t count);
+void ae_market_measure(ae_market_t *market, ae_hist_block_t *hist);
 int ae_market_fill(ae_market_t *market, ae_tick_t *records, uint32_t count);
 uint64_t *ae_market_counts(ae_market_t *market);
 int64_t *ae_market_recv_ns(ae_market_t *market);
@@ -435,6 +481,23 @@ ae_symtab_t *ae_market_symbols(ae_market_t *market);
 void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market);
 uint32_t ae_pump_room(ae_pump_t *pump);
 int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns);
+
+/* loop.c */
+uint64_t ae_loop_bytes(void);
+int ae_loop_init(ae_loop_t *loop, ae_market_t *market, uint8_t *queue, uint64_t half_bytes);
+int ae_loop_start(ae_loop_t *loop, uint32_t wait, int cpu);
+void ae_loop_stop(ae_loop_t *loop);
+void ae_loop_close(ae_loop_t *loop);
+int ae_loop_fd(const ae_loop_t *loop);
+uint64_t *ae_loop_counters(ae_loop_t *loop);
+void ae_link_init(ae_link_t *link, ae_conn_t *conn, uint8_t *data, uint8_t *joined, uint32_t capacity,
+                  ae_market_t *market);
+int ae_loop_add(ae_loop_t *loop, ae_link_t *link);
+void ae_loop_remove(ae_loop_t *loop, ae_link_t *link);
+void ae_loop_mode(ae_loop_t *loop, ae_link_t *link, uint32_t mode, uint32_t with_tap);
+int ae_loop_write(ae_loop_t *loop, ae_link_t *link, const uint8_t *data, uint32_t bytes);
+uint32_t ae_loop_replay(ae_loop_t *loop, ae_link_t *link, const uint8_t *data, uint32_t bytes, int64_t recv_ns);
+uint64_t ae_loop_take(ae_loop_t *loop, uint8_t **events);
 
 /* tls.c */
 ae_tls_t *ae_tls_new(const char *ca_file, char *error, uint32_t room);

@@ -48,15 +48,23 @@ uint64_t ae_market_bytes(void)
  * wants it at once waits behind him. Any thread; not twice. */
 void ae_market_lock(ae_market_t *m)
 {
+#ifdef AE_MUTANT_UNLOCKED
+    (void)m; /* the canary: ThreadSanitizer has to report the loop */
+#else
     pthread_mutex_lock(&m->turn);
     pthread_mutex_lock(&m->lock);
     pthread_mutex_unlock(&m->turn);
+#endif
 }
 
 /* Give the context back. */
 void ae_market_unlock(ae_market_t *m)
 {
+#ifdef AE_MUTANT_UNLOCKED
+    (void)m;
+#else
     pthread_mutex_unlock(&m->lock);
+#endif
 }
 
 /* Measure hops into `hist` from now on (NULL: nothing is measured); its writer is whoever holds the lock. */

@@ -36,6 +36,8 @@ STRUCTS = (
     "ae_book_change_t",
     "ae_book_t",
     "ae_pump_t",
+    "ae_link_t",
+    "ae_event_t",
     "ae_hist_t",
     "ae_hist_block_t",
     "ae_hist_header_t",
