@@ -348,7 +348,7 @@ int ae_conn_handshake(ae_conn_t *conn)
             conn->open = 1;
             snprintf(conn->about, sizeof conn->about, "%s %s%s", SSL_get_version(conn->ssl),
                      SSL_get_cipher_name(conn->ssl), SSL_session_reused(conn->ssl) ? " resumed" : "");
-        } else if (conn->gone || conn->ended || !SSL_want_read(conn->ssl)) {
+        } else if (conn->gone || conn->ended || SSL_get_error(conn->ssl, done) != SSL_ERROR_WANT_READ) {
             return refused(conn, "the handshake");
         }
     }
@@ -361,6 +361,8 @@ int ae_conn_handshake(ae_conn_t *conn)
 static int read_tls(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_ns)
 {
     uint32_t total = 0;
+    if (ERR_peek_error()) /* of others in this thread: SSL_get_error below would take it for ours */
+        ERR_clear_error();
     while (total < room) {
         if (SSL_pending(conn->ssl) == 0 && !whole_record(conn)) {
             if (total)
@@ -381,7 +383,7 @@ static int read_tls(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_
                 break;
             return AE_END;
         }
-        if (conn->gone || !SSL_want_read(conn->ssl)) {
+        if (conn->gone || SSL_get_error(conn->ssl, got) != SSL_ERROR_WANT_READ) {
             refused(conn, "receiving");
             if (total)
                 break;
