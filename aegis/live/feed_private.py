@@ -31,7 +31,10 @@ class Account(Protocol):
 
     timing: Timing
     stream_url: str
-    receiver: Opener
+
+    @property
+    def receiver(self) -> Opener:
+        """Opens its connections."""
 
     def now_ns(self) -> int:
         """Wall clock."""

@@ -63,7 +63,10 @@ class Hub(Protocol):
 
     timing: Timing
     stream_url: str
-    receiver: Opener
+
+    @property
+    def receiver(self) -> Opener:
+        """Opens its connections."""
 
     def mono_ns(self) -> int:
         """Monotonic clock, for all deadlines."""

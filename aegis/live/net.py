@@ -74,7 +74,7 @@ class Receiver:
         return link
 
     def drain(self) -> None:
-        """Hand out what the thread has to say. A handler's error ends its own link and is raised when all are served."""
+        """Hand out what the thread has to say. A handler's error ends its own link, and is raised after all others."""
         failed: Exception | None = None
         for event in self._loop.take():
             link = self._links.get(event.line)

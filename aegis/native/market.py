@@ -26,6 +26,7 @@ from aegis.native.latency import LatencyBlock
 from aegis.native.ring import RingWriter
 from aegis.native.shm import Mapping
 
+
 class Market:
     """
     Args:
