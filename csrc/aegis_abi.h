@@ -38,6 +38,8 @@
 #define AE_HIST_BLOCKS 8
 #define AE_HOPS 16
 #define AE_HIST_CELLS 1152
+#define AE_WAIT_RINGS 4
+#define AE_WAIT_FD 16
 
 enum ae_kind {
     AE_KIND_BOOK_TICKER = 1, AE_KIND_TRADE = 2, AE_KIND_AGG_TRADE = 3, AE_KIND_DEPTH = 4,
@@ -74,7 +76,6 @@ enum ae_ws_reason {
 };
 
 enum ae_pump_event { AE_PUMP_NEED = 0, AE_PUMP_CONTROL = 1, AE_PUMP_TEXT = 2, AE_PUMP_BAD = 3 };
-enum ae_wait { AE_WAIT_BLOCK = 0, AE_WAIT_ADAPTIVE = 1, AE_WAIT_SPIN = 2 };
 enum ae_link_mode { AE_LINK_PAUSED = 0, AE_LINK_RUNS = 1, AE_LINK_HOLDS = 2 };
 enum ae_event_kind {
     AE_EVENT_CONTROL = 1, AE_EVENT_TEXT = 2, AE_EVENT_TAP = 3, AE_EVENT_HELD = 4, AE_EVENT_CLOSED = 5
@@ -90,6 +91,9 @@ enum ae_account_type {
     AE_ACCOUNT_ORDER = 1, AE_ACCOUNT_TRADE_LITE = 2, AE_ACCOUNT_BALANCE = 3, AE_ACCOUNT_POSITION = 4,
     AE_ACCOUNT_NOTE = 5
 };
+
+/* How a reader waits: asleep, some time spinning and then asleep, or spinning. */
+enum ae_wait_how { AE_WAIT_BLOCK = 0, AE_WAIT_ADAPTIVE = 1, AE_WAIT_SPIN = 2 };
 
 /* Where time is measured on the way of a tick; each is the time since the hop named in brackets. */
 enum ae_hop {
@@ -425,6 +429,27 @@ typedef struct ae_event {
     uint8_t reserved[4];
 } ae_event_t;
 
+/* One thread's waiting: on rings, each with the reader's cursor, and on one epoll descriptor. Owner: that thread, but
+ * for `word`, which its helper thread moves. */
+typedef struct ae_wait {
+    const ae_ring_t *rings[4];
+    const ae_cursor_t *cursors[4];
+    int64_t spin_ns;
+    int64_t looked_ns;
+    uint64_t helper;
+    uint32_t how;
+    uint32_t single;
+    uint32_t seen;
+    uint32_t hot;
+    int32_t fd;
+    int32_t outer;
+    int32_t stop;
+    uint8_t reserved0[12];
+    uint32_t word;
+    uint32_t asleep;
+    uint8_t reserved1[56];
+} ae_wait_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -433,10 +458,18 @@ void ae_ring_attach(ae_ring_t *ring, void *base);
 void ae_ring_take(ae_ring_t *ring, void *base, uint64_t pid);
 uint64_t ae_ring_publish(ae_ring_t *ring, const void *records, uint32_t count);
 void ae_ring_wake(ae_ring_t *ring);
+uint32_t ae_ring_sleepy(const ae_ring_t *ring);
 uint64_t ae_ring_newest(const ae_ring_t *ring);
 uint64_t ae_ring_oldest(const ae_ring_t *ring);
 int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t max);
 int ae_ring_wait(const ae_ring_t *ring, const ae_cursor_t *cursor, int64_t timeout_ns);
+
+/* wait.c */
+void ae_wait_init(ae_wait_t *wait, uint32_t how, int64_t spin_ns);
+int ae_wait_watch(ae_wait_t *wait, int fd);
+void ae_wait_ring(ae_wait_t *wait, uint32_t at, const ae_ring_t *ring, const ae_cursor_t *cursor);
+int ae_wait_any(ae_wait_t *wait, int64_t timeout_ns);
+void ae_wait_close(ae_wait_t *wait);
 
 /* hist.c */
 int64_t ae_hist_now(void);

@@ -316,7 +316,7 @@ int ae_loop_init(ae_loop_t *loop, ae_market_t *market, uint8_t *queue, uint64_t 
     return 0;
 }
 
-/* Start the thread, with every signal blocked. wait: enum ae_wait. cpu: processor to stay on, -1 any. Returns 0, 1 when
+/* Start the thread, with every signal blocked. wait: enum ae_wait_how. cpu: processor to stay on, -1 any. Returns 0, 1 when
  * it runs but could not be pinned, AE_BAD when it does not run. Allocates: the thread's stack. */
 int ae_loop_start(ae_loop_t *loop, uint32_t wait, int cpu)
 {

@@ -38,6 +38,7 @@ STRUCTS = (
     "ae_pump_t",
     "ae_link_t",
     "ae_event_t",
+    "ae_wait_t",
     "ae_hist_t",
     "ae_hist_block_t",
     "ae_hist_header_t",
