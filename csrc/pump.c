@@ -2,7 +2,7 @@
  *
  * The market context belongs to one thread (the feed's). What must stay true: a refused frame publishes nothing; what
  * two overlapping sockets both say is published once; every frame is counted under exactly one heading. */
-#include "ae_internal.h"
+#include "predict.h"
 
 typedef struct best {
     int64_t u, bid, bid_qty, ask, ask_qty;
@@ -20,6 +20,7 @@ struct ae_market {
     best_t best[AE_SYMBOLS_MAX];
     ae_book_t *books[AE_SYMBOLS_MAX];
     ae_symtab_t symbols;
+    ae_predict_t predict;
     ae_tick_t records[AE_LEVELS_MAX + 2];
 };
 
@@ -41,6 +42,7 @@ void ae_market_init(ae_market_t *m, ae_ring_t *ring, void *books_page)
 {
     m->ring = ring;
     m->page = books_page;
+    (void)ae_predict_init(&m->predict, AE_DIGITS_BEST);
     m->entries = (ae_book_entry_t *)(void *)((uint8_t *)books_page + AE_BOOKS_HEADER_BYTES);
     for (uint32_t kind = 0; kind < AE_KINDS; kind++)
         for (uint32_t symbol = 0; symbol < AE_SYMBOLS_MAX; symbol++)
@@ -150,7 +152,7 @@ static void take_records(ae_market_t *m, const ae_parsed_t *parsed, uint32_t cou
 int ae_market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t recv_ns)
 {
     ae_parsed_t parsed;
-    int count = ae_tick_parse(data, bytes, &m->symbols, m->records, AE_LEVELS_MAX + 2, &parsed);
+    int count = ae_tick_parse(data, bytes, &m->symbols, &m->predict, m->records, AE_LEVELS_MAX + 2, &parsed);
     if (count == 0) {
         m->counters[AE_C_TEXTS]++;
         return 0;
