@@ -75,6 +75,9 @@ enum ae_ws_reason {
     AE_WS_UNFINISHED = 9
 };
 
+/* Implementations of the digit kernels; BEST: what this machine can. */
+enum ae_digits_kind { AE_DIGITS_BEST = 0, AE_DIGITS_SCALAR = 1, AE_DIGITS_AVX2 = 2, AE_DIGITS_AVX512 = 3 };
+
 enum ae_pump_event { AE_PUMP_NEED = 0, AE_PUMP_CONTROL = 1, AE_PUMP_TEXT = 2, AE_PUMP_BAD = 3 };
 enum ae_link_mode { AE_LINK_PAUSED = 0, AE_LINK_RUNS = 1, AE_LINK_HOLDS = 2 };
 enum ae_event_kind {
@@ -350,6 +353,7 @@ typedef struct ae_book {
 } ae_book_t;
 
 typedef struct ae_market ae_market_t;
+typedef struct ae_predict ae_predict_t;
 
 typedef struct ae_pump {
     uint8_t *data;
@@ -484,8 +488,13 @@ int ae_ws_parse(const uint8_t *data, uint32_t bytes, uint32_t payload_max, ae_ws
 /* tick.c */
 int ae_symtab_add(ae_symtab_t *tab, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp);
 int ae_symtab_find(const ae_symtab_t *tab, const uint8_t *name, uint32_t bytes);
-int ae_tick_parse(const uint8_t *data, uint32_t bytes, const ae_symtab_t *tab, ae_tick_t *out, uint32_t out_max,
-                  ae_parsed_t *parsed);
+int ae_tick_parse(const uint8_t *data, uint32_t bytes, const ae_symtab_t *tab, ae_predict_t *predict, ae_tick_t *out,
+                  uint32_t out_max, ae_parsed_t *parsed);
+
+/* predict.c */
+uint64_t ae_predict_bytes(void);
+const char *ae_predict_init(ae_predict_t *predict, uint32_t digits);
+uint64_t ae_predict_hits(const ae_predict_t *predict);
 
 /* book.c */
 void ae_book_reset(ae_book_t *book);

@@ -6,7 +6,7 @@
  * What must stay true: a refused frame publishes nothing; what two overlapping sockets both say is published once;
  * every frame is counted under exactly one heading. */
 #define _GNU_SOURCE
-#include "ae_internal.h"
+#include "predict.h"
 
 #include <pthread.h>
 
@@ -29,6 +29,7 @@ struct ae_market {
     best_t best[AE_SYMBOLS_MAX];
     ae_book_t *books[AE_SYMBOLS_MAX];
     ae_symtab_t symbols;
+    ae_predict_t predict;
     ae_hist_block_t *hist;
     int64_t read_ns;
     uint32_t gathered;
@@ -134,6 +135,7 @@ void ae_market_init(ae_market_t *m, ae_ring_t *ring, void *books_page)
 {
     m->ring = ring;
     m->page = books_page;
+    (void)ae_predict_init(&m->predict, AE_DIGITS_BEST);
     m->entries = (ae_book_entry_t *)(void *)((uint8_t *)books_page + AE_BOOKS_HEADER_BYTES);
     pthread_mutex_init(&m->turn, NULL);
     pthread_mutex_init(&m->lock, NULL);
@@ -257,7 +259,8 @@ static void take_records(ae_market_t *m, const ae_parsed_t *parsed, uint32_t cou
 static int market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t recv_ns)
 {
     ae_parsed_t parsed;
-    int count = ae_tick_parse(data, bytes, &m->symbols, m->records + m->gathered, AE_LEVELS_MAX + 2, &parsed);
+    ae_tick_t *out = m->records + m->gathered;
+    int count = ae_tick_parse(data, bytes, &m->symbols, &m->predict, out, AE_LEVELS_MAX + 2, &parsed);
     if (count == 0) {
         m->counters[AE_C_TEXTS]++;
         return 0;
