@@ -31,6 +31,8 @@ _Static_assert(AE_TURN_OTHERS == AE_WAIT_FD, "a turn and a wait name the descrip
 AE_SIZE(ae_hist_t, 16 + 8 * AE_HIST_CELLS);
 AE_SIZE(ae_hist_block_t, 64 + AE_HOPS * sizeof(ae_hist_t));
 AE_SIZE(ae_hist_header_t, 4096);
+AE_SIZE(ae_event_t, 24);
+AE_SIZE(ae_link_t, 112);
 AE_SIZE(ae_wait_t, 192);
 AE_AT(ae_wait_t, word, 128);
 AE_SIZE(ae_caps_t, 48);

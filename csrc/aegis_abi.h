@@ -43,6 +43,8 @@
 #define AE_GATE_REDUCE_ONLY 1
 #define AE_GATE_HALTED 1
 #define AE_GATE_UNRECONCILED 2
+#define AE_LOOP_LINKS 256
+#define AE_SLACK_BYTES 64
 #define AE_HIST_MAGIC 0x41454749534c
 #define AE_HIST_BLOCKS 8
 #define AE_HOPS 16
@@ -84,7 +86,17 @@ enum ae_ws_reason {
     AE_WS_UNFINISHED = 9
 };
 
+/* Implementations of the digit kernels; BEST: what this machine can. */
+enum ae_digits_kind { AE_DIGITS_BEST = 0, AE_DIGITS_SCALAR = 1, AE_DIGITS_AVX2 = 2, AE_DIGITS_AVX512 = 3 };
+
 enum ae_pump_event { AE_PUMP_NEED = 0, AE_PUMP_CONTROL = 1, AE_PUMP_TEXT = 2, AE_PUMP_BAD = 3 };
+enum ae_link_mode { AE_LINK_PAUSED = 0, AE_LINK_RUNS = 1, AE_LINK_HOLDS = 2 };
+enum ae_event_kind {
+    AE_EVENT_CONTROL = 1, AE_EVENT_TEXT = 2, AE_EVENT_TAP = 3, AE_EVENT_HELD = 4, AE_EVENT_CLOSED = 5
+};
+enum ae_loop_counter {
+    AE_LOOP_TURNS = 0, AE_LOOP_READS = 1, AE_LOOP_TAPS_DROPPED = 2, AE_LOOP_STARVED = 3, AE_LOOP_COUNTERS = 4
+};
 enum ae_book_state { AE_BOOK_BUFFERING = 0, AE_BOOK_WAITING = 1, AE_BOOK_LIVE = 2 };
 enum ae_book_reason {
     AE_BOOK_JOINED = 0, AE_BOOK_BREAK = 1, AE_BOOK_RESET = 2, AE_BOOK_MISSED = 3, AE_BOOK_INEXACT = 4
@@ -362,6 +374,7 @@ typedef struct ae_book {
 } ae_book_t;
 
 typedef struct ae_market ae_market_t;
+typedef struct ae_predict ae_predict_t;
 
 typedef struct ae_pump {
     uint8_t *data;
@@ -567,6 +580,40 @@ typedef struct ae_hist_header {
     uint8_t reserved[4064];
 } ae_hist_header_t;
 
+typedef struct ae_loop ae_loop_t;
+
+/* One connection of a loop. The loop's lock guards it; bytes_in may be looked at any time. over: CLOSED was said or is
+ * stuck; stuck: the event that found no room; starved: waits for room; watched: what epoll is asked for. */
+typedef struct ae_link {
+    ae_pump_t pump;
+    ae_conn_t *conn;
+    uint64_t bytes_in;
+    int64_t heard_ns;
+    uint32_t id;
+    uint32_t slot;
+    uint32_t watched;
+    uint8_t mode;
+    uint8_t tap;
+    uint8_t tap_cut;
+    uint8_t over;
+    uint8_t stuck;
+    uint8_t starved;
+    uint8_t again;
+    uint8_t reserved[5];
+} ae_link_t;
+
+/* What a loop tells its owner; `bytes` of it follow, padded to 8. cut: taps before this one were dropped. reason: of a
+ * CLOSED, the enum ae_ws_reason when the peer broke the protocol; else the bytes are the connection's error line. */
+typedef struct ae_event {
+    int64_t recv_ns;
+    uint32_t link;
+    uint32_t bytes;
+    uint16_t reason;
+    uint8_t kind;
+    uint8_t cut;
+    uint8_t reserved[4];
+} ae_event_t;
+
 /* One thread's waiting: on rings, each with the reader's cursor, and on one epoll descriptor. Owner: that thread, but
  * for `word`, which its helper thread moves. */
 typedef struct ae_wait {
@@ -653,8 +700,13 @@ int ae_ws_parse(const uint8_t *data, uint32_t bytes, uint32_t payload_max, ae_ws
 /* tick.c */
 int ae_symtab_add(ae_symtab_t *tab, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp);
 int ae_symtab_find(const ae_symtab_t *tab, const uint8_t *name, uint32_t bytes);
-int ae_tick_parse(const uint8_t *data, uint32_t bytes, const ae_symtab_t *tab, ae_tick_t *out, uint32_t out_max,
-                  ae_parsed_t *parsed);
+int ae_tick_parse(const uint8_t *data, uint32_t bytes, const ae_symtab_t *tab, ae_predict_t *predict, ae_tick_t *out,
+                  uint32_t out_max, ae_parsed_t *parsed);
+
+/* predict.c */
+uint64_t ae_predict_bytes(void);
+const char *ae_predict_init(ae_predict_t *predict, uint32_t digits);
+uint64_t ae_predict_hits(const ae_predict_t *predict);
 
 /* book.c */
 void ae_book_reset(ae_book_t *book);
@@ -684,6 +736,8 @@ int ae_market_frame(ae_market_t *market, const uint8_t *data, uint32_t bytes, in
 int ae_market_snapshot(ae_market_t *market, uint32_t symbol, int64_t last_id, const ae_level_t *bids,
                        uint32_t bid_count, const ae_level_t *asks, uint32_t ask_count, int64_t recv_ns);
 void ae_market_reset(ae_market_t *market, uint32_t symbol, uint32_t kind, int64_t recv_ns);
+int ae_market_publish(ae_market_t *market, const ae_tick_t *records, uint32_t count);
+void ae_market_measure(ae_market_t *market, ae_hist_block_t *hist);
 int ae_market_fill(ae_market_t *market, ae_tick_t *records, uint32_t count);
 uint64_t *ae_market_counts(ae_market_t *market);
 int64_t *ae_market_recv_ns(ae_market_t *market);
@@ -735,6 +789,22 @@ void ae_gate_seen(ae_gate_t *gate, uint64_t accepted);
 int ae_gate_halted(const ae_gate_t *gate);
 int ae_gate_quote(const ae_gate_t *gate, uint32_t slot, int64_t now_ns, ae_gate_quote_t *quote);
 int ae_gate_check(ae_gate_t *gate, const ae_intent_t *intent, int64_t now_ns);
+/* loop.c */
+uint64_t ae_loop_bytes(void);
+int ae_loop_init(ae_loop_t *loop, ae_market_t *market, uint8_t *queue, uint64_t half_bytes);
+int ae_loop_start(ae_loop_t *loop, uint32_t wait, int cpu);
+void ae_loop_stop(ae_loop_t *loop);
+void ae_loop_close(ae_loop_t *loop);
+int ae_loop_fd(const ae_loop_t *loop);
+uint64_t *ae_loop_counters(ae_loop_t *loop);
+void ae_link_init(ae_link_t *link, ae_conn_t *conn, uint8_t *data, uint8_t *joined, uint32_t capacity,
+                  ae_market_t *market);
+int ae_loop_add(ae_loop_t *loop, ae_link_t *link);
+void ae_loop_remove(ae_loop_t *loop, ae_link_t *link);
+void ae_loop_mode(ae_loop_t *loop, ae_link_t *link, uint32_t mode, uint32_t with_tap);
+int ae_loop_write(ae_loop_t *loop, ae_link_t *link, const uint8_t *data, uint32_t bytes);
+uint32_t ae_loop_replay(ae_loop_t *loop, ae_link_t *link, const uint8_t *data, uint32_t bytes, int64_t recv_ns);
+uint64_t ae_loop_take(ae_loop_t *loop, uint8_t **events);
 
 /* tls.c */
 ae_tls_t *ae_tls_new(const char *ca_file, char *error, uint32_t room);

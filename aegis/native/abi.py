@@ -39,6 +39,8 @@ STRUCTS = (
     "ae_feature_row_t",
     "ae_features_t",
     "ae_turn_t",
+    "ae_link_t",
+    "ae_event_t",
     "ae_wait_t",
     "ae_caps_t",
     "ae_gate_rules_t",
