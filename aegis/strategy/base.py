@@ -19,8 +19,8 @@ What must stay true: same context, same ticks, same seed: same intents.
         def on_timer(self, ctx): return []
 
 `batch`, `ctx.changed` and `ctx.rows` are read-only views of memory that the next batch overwrites: good during the
-call, to be copied by whoever keeps them. When the brain lags, a batch may hold only the newest quote of a symbol; trades and
-depth runs are never thinned. Features are signals (floats); prices and quantities to send are the exact ones of
+call, to be copied by whoever keeps them. When the brain lags, a batch may hold only the newest quote of a symbol; trades
+and depth runs are never thinned. Features are signals (floats); prices and quantities to send are the exact ones of
 `quote`, `book` and `rules`.
 """
 
