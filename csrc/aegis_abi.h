@@ -402,6 +402,18 @@ typedef struct ae_wait {
     uint8_t reserved1[56];
 } ae_wait_t;
 
+/* What one reader of the market ring remembers between batches. books: page whose symbols with a book may lose depth
+ * runs; last: 1 + place in the batch of the newest record (or head of a run) of what conflates, by kind and symbol. */
+typedef struct ae_take {
+    const ae_books_header_t *books;
+    uint64_t next;
+    uint64_t conflated;
+    uint64_t cut;
+    uint32_t run;
+    uint32_t lagging;
+    uint32_t last[4][1024];
+} ae_take_t;
+
 /* ring.c */
 uint64_t ae_ring_bytes(uint64_t capacity, uint32_t slot_bytes);
 int ae_ring_check(const void *base, uint64_t bytes, uint64_t capacity, uint32_t slot_bytes, const char *name);
@@ -416,6 +428,10 @@ uint64_t ae_ring_oldest(const ae_ring_t *ring);
 int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t max);
 int ae_ring_wait(const ae_ring_t *ring, const ae_cursor_t *cursor, int64_t timeout_ns);
 
+/* take.c */
+void ae_take_init(ae_take_t *take, const void *books_page);
+int ae_take(ae_take_t *take, const ae_ring_t *ring, ae_cursor_t *cursor, ae_tick_t *out, uint32_t room, uint64_t lag);
+
 /* wait.c */
 void ae_wait_init(ae_wait_t *wait, uint32_t how, int64_t spin_ns);
 int ae_wait_watch(ae_wait_t *wait, int fd);
@@ -426,6 +442,7 @@ void ae_wait_close(ae_wait_t *wait);
 /* hist.c */
 int64_t ae_hist_now(void);
 void ae_hist_add(ae_hist_block_t *block, uint32_t hop, int64_t ns);
+void ae_hist_ticks(ae_hist_block_t *block, uint32_t hop, const ae_tick_t *ticks, uint32_t count, int64_t now_ns);
 void ae_hist_begin(ae_hist_block_t *block, uint64_t pid, int64_t now_ns);
 void ae_hist_copy(const ae_hist_block_t *block, uint32_t hop, ae_hist_t *out);
 int64_t ae_hist_edge(uint32_t cell);

@@ -36,6 +36,7 @@ STRUCTS = (
     "ae_book_change_t",
     "ae_book_t",
     "ae_pump_t",
+    "ae_take_t",
     "ae_wait_t",
     "ae_hist_t",
     "ae_hist_block_t",
