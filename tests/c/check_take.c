@@ -25,9 +25,11 @@ static void publish_event(ae_ring_t *ring)
     int many = kind == AE_KIND_DEPTH || kind == AE_KIND_DEPTH_SNAPSHOT;
     int pair = kind == AE_KIND_KLINE || kind == AE_KIND_TICKER_24H;
     uint32_t count = many ? 1 + draw(6) : pair ? 2 : 1, symbol = draw(SYMBOLS);
+    if (symbol == SYMBOLS - 1)
+        symbol = AE_SYMBOLS_MAX - 1 + draw(2); /* the last place, and one that is none */
     for (uint32_t i = 0; i < count; i++) {
         run[i].kind = (uint8_t)kind;
-        run[i].symbol = (uint16_t)(symbol == 4 ? 1023 + draw(2) : symbol); /* the last places, and one that is none */
+        run[i].symbol = (uint16_t)symbol;
         if (many || pair)
             run[i].flags = (uint8_t)((i == 0 ? AE_FLAG_BEGIN : 0) | (i + 1 == count ? AE_FLAG_END : 0));
     }

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aegis.native._aegis import lib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis.errors import RingRefused
 from aegis.native import abi
-from aegis.native._aegis import lib
 from aegis.native.books import BYTES, EXPECTED, BooksReader
 from aegis.native.ring import RingReader, RingWriter
 from aegis.native.take import Taker
@@ -120,7 +120,7 @@ def test_conflation_against_the_oracle(
 def test_small_batches_keep_the_law(
     tmp_path_factory: pytest.TempPathFactory, books: BooksReader, events: list[Event], room: int, lag: int
 ) -> None:
-    """In any room: order kept, what never conflates is there, runs whole, the newest of each place arrives, all counted."""
+    """In any room: order kept, what never conflates is there, runs whole, the newest arrives, all counted."""
     rig = Rig(tmp_path_factory.mktemp("take"), room, books)
     rig.publish(events)
     given_out = np.concatenate([np.zeros(0, abi.TICK), *rig.all(lag)])
