@@ -29,3 +29,4 @@ AE_SIZE(ae_event_t, 24);
 AE_SIZE(ae_link_t, 112);
 AE_SIZE(ae_wait_t, 192);
 AE_AT(ae_wait_t, word, 128);
+AE_SIZE(ae_cell_t, 32);

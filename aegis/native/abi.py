@@ -37,6 +37,7 @@ STRUCTS = (
     "ae_book_t",
     "ae_pump_t",
     "ae_link_t",
+    "ae_cell_t",
     "ae_event_t",
     "ae_wait_t",
     "ae_hist_t",
@@ -99,6 +100,7 @@ VERSION: int = lib.AE_ABI_VERSION
 TICK = dtype_of(ffi.typeof("ae_tick_t"))
 ACCOUNT = dtype_of(ffi.typeof("ae_account_t"))
 ORDER = dtype_of(ffi.typeof("ae_order_t"))
+CELL = dtype_of(ffi.typeof("ae_cell_t"))
 LEVEL = dtype_of(ffi.typeof("ae_level_t"))
 CONTROL_HEADER = dtype_of(ffi.typeof("ae_control_header_t"))
 CONTROL_BLOCK = dtype_of(ffi.typeof("ae_control_block_t"))
