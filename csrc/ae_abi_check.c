@@ -35,6 +35,7 @@ AE_SIZE(ae_event_t, 24);
 AE_SIZE(ae_link_t, 112);
 AE_SIZE(ae_wait_t, 192);
 AE_AT(ae_wait_t, word, 128);
+AE_SIZE(ae_cell_t, 32);
 AE_SIZE(ae_caps_t, 48);
 AE_SIZE(ae_gate_rules_t, 104);
 AE_SIZE(ae_gate_exposure_t, 64);

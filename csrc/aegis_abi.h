@@ -373,6 +373,14 @@ typedef struct ae_book {
     ae_book_change_t change[16384];
 } ae_book_t;
 
+/* What a market remembers of one kind of one symbol: frames taken, wall ns of the last one, its rising id. */
+typedef struct ae_cell {
+    uint64_t count;
+    int64_t recv_ns;
+    int64_t last;
+    int64_t reserved;
+} ae_cell_t;
+
 typedef struct ae_market ae_market_t;
 typedef struct ae_predict ae_predict_t;
 
@@ -764,8 +772,7 @@ void ae_market_reset(ae_market_t *market, uint32_t symbol, uint32_t kind, int64_
 int ae_market_publish(ae_market_t *market, const ae_tick_t *records, uint32_t count);
 void ae_market_measure(ae_market_t *market, ae_hist_block_t *hist);
 int ae_market_fill(ae_market_t *market, ae_tick_t *records, uint32_t count);
-uint64_t *ae_market_counts(ae_market_t *market);
-int64_t *ae_market_recv_ns(ae_market_t *market);
+ae_cell_t *ae_market_cells(ae_market_t *market);
 uint64_t *ae_market_counters(ae_market_t *market);
 ae_symtab_t *ae_market_symbols(ae_market_t *market);
 void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market);

@@ -327,6 +327,7 @@ void ae_predict_learn(ae_predict_t *p, const ae_lesson_t *lesson, const ae_symta
         p->seen[set] = key;
         return;
     }
+    p->seen[set] = 0; /* two shapes of one key that take turns are learned anew every fourth time at most */
     uint32_t way = p->tags[set][0] && p->tags[set][0] != key;
     if (way && p->tags[set][1] && p->tags[set][1] != key)
         way = p->learned & 1;
