@@ -131,7 +131,7 @@ static void full(SSL_CTX *context, ae_tls_t *tls)
         refused += result == AE_BAD;
         NEED(result != AE_BAD || strstr(ae_conn_error(conn), "send buffer full"));
         NEED(result != AE_MORE || ae_conn_unsent(conn) > 0);
-        for (uint32_t turns = n + 1 == TRIES ? UINT32_MAX : draw(500) ? 0 : 200; turns && at <= n; turns--) {
+        for (uint32_t turns = n + 1 == TRIES ? UINT32_MAX : draw(200) ? 0 : draw(2) ? 200 : 5000; turns && at <= n; turns--) {
             if (n + 1 == TRIES || draw(3))
                 NEED(ae_conn_flush(conn) != AE_BAD);
             while (at <= n && have == words[at] * 4) { /* complete, or refused */
