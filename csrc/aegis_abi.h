@@ -753,6 +753,8 @@ void ae_sha256_start(uint32_t *state);
 void ae_sha256_blocks(uint32_t *state, const uint8_t *data, uint32_t blocks, int simd);
 void ae_sha256_digest(const uint32_t *state, uint8_t *out);
 uint32_t ae_sha256_finish(uint32_t *state, uint8_t *text, uint32_t bytes, uint64_t total, int simd);
+void ae_hmac_finish(const uint32_t *inner, const uint32_t *outer, uint8_t *text, uint32_t bytes, uint64_t total,
+                    uint32_t *mac, int simd);
 void ae_hmac_start(const uint8_t *key, uint32_t bytes, uint32_t *inner, uint32_t *outer, int simd);
 
 /* order.c */

@@ -55,6 +55,8 @@ struct ae_encoder {
     uint32_t fixed[8]; /* inner, and the whole blocks of `start` */
     lead_t leads[3];   /* by type */
     word_t id;         /* of the next order */
+    word_t ms;         /* time of the last one */
+    uint64_t ms_since; /* it without its last eight digits */
     uint64_t seq;
     uint64_t draw;
     uint32_t id_fixed; /* bytes of ae-E- */
@@ -100,13 +102,17 @@ static inline void copy(void *to, const void *from, unsigned sixteens)
 
 static inline uint8_t *put_piece(uint8_t *to, const piece_t *piece)
 {
-    copy(to, piece, 8);
+    copy(to, piece, 4);
+    if (piece->bytes > 64)
+        copy(to + 64, piece->text + 64, 4);
     return to + piece->bytes;
 }
 
 static inline uint8_t *put_word(uint8_t *to, const word_t *word)
 {
-    copy(to, word, 3);
+    copy(to, word, 1);
+    if (word->bytes > 16)
+        copy(to + 16, word->text + 16, 2);
     return to + word->bytes;
 }
 
@@ -127,33 +133,53 @@ static inline void write_number(word_t *out, uint64_t m, unsigned places)
 {
     const uint64_t zeros = 0x3030303030303030;
     char digits[64]; /* 24 of them; the rest is only copied along */
-    uint64_t low = m % 100000000, rest = m / 100000000;
-    uint64_t a = eight(rest / 100000000), b = eight(rest % 100000000), c = eight(low);
-    memcpy(digits, &a, 8);
-    memcpy(digits + 8, &b, 8);
-    memcpy(digits + 16, &c, 8);
-    a ^= zeros, b ^= zeros, c ^= zeros;
     unsigned first, padding;
-    if (a)
-        first = (unsigned)__builtin_ctzll(a) / 8;
-    else
-        first = b ? 8 + (unsigned)__builtin_ctzll(b) / 8 : 16 + (unsigned)__builtin_ctzll(c | 1ull << 63) / 8;
-    if (c)
-        padding = (unsigned)__builtin_clzll(c) / 8;
-    else
-        padding = b ? 8 + (unsigned)__builtin_clzll(b) / 8 : 16 + (unsigned)__builtin_clzll(a | 1) / 8;
+    uint64_t c;
+    memcpy(digits + 8, &zeros, 8);
+    if (m < 100000000) {
+        c = eight(m);
+        if (places > 15)
+            memcpy(digits, &zeros, 8);
+        first = 16 + (unsigned)__builtin_ctzll(c ^ zeros) / 8;
+        padding = (unsigned)__builtin_clzll(c ^ zeros) / 8;
+    } else {
+        uint64_t rest = m / 100000000, a = eight(rest / 100000000), b = eight(rest % 100000000);
+        c = eight(m % 100000000);
+        memcpy(digits, &a, 8);
+        memcpy(digits + 8, &b, 8);
+        first = a != zeros ? (unsigned)__builtin_ctzll(a ^ zeros) / 8 : 8 + (unsigned)__builtin_ctzll(b ^ zeros) / 8;
+        if (c != zeros)
+            padding = (unsigned)__builtin_clzll(c ^ zeros) / 8;
+        else
+            padding = b != zeros ? 8 + (unsigned)__builtin_clzll(b ^ zeros) / 8 : 16 + (unsigned)__builtin_clzll(a ^ zeros) / 8;
+    }
+    memcpy(digits + 16, &c, 8);
     unsigned point = 24 - places;
     if (first >= point)
         first = point - 1;
     places = places > padding ? places - padding : 0;
-    copy(out->text, digits + first, 2); /* at most 19 digits before the point */
     unsigned whole = point - first;
+    copy(out->text, digits + first, whole > 16 ? 2 : 1); /* at most 19 digits before the point */
     if (places) {
         out->text[whole] = '.';
         copy(out->text + whole + 1, digits + point, places > 16 ? 2 : 1);
         whole += 1 + places;
     }
     out->bytes = whole;
+}
+
+/* Time in ms as text, kept in *out: only what changed since the last call is written. */
+static inline void write_time(word_t *out, uint64_t *since, uint64_t ms)
+{
+    uint64_t low = ms - *since; /* of the last eight digits */
+    if (low >= 100000000 || out->bytes < 9) {
+        low = ms % 100000000;
+        *since = ms - low;
+        write_number(out, ms, 0);
+        return;
+    }
+    uint64_t digits = eight(low);
+    memcpy(out->text + out->bytes - 8, &digits, 8);
 }
 
 /* Bytes of an encoder. The memory is the caller's: page-aligned and zeroed. */
@@ -354,15 +380,10 @@ int ae_encoder_check(const ae_encoder_t *e, const ae_intent_t *intent)
 /* The signature of a payload whose tail stands at text[lead->bytes .. bytes), as 64 hex digits. */
 static inline void sign(const ae_encoder_t *e, const lead_t *lead, uint8_t *text, uint32_t bytes, uint8_t *out)
 {
-    uint32_t state[8];
-    uint8_t block[64] = {[32] = 0x80, [62] = 3}; /* 32 bytes behind one of 64: 768 bits */
-    memcpy(state, lead->state, sizeof state);
-    ae_sha256_finish(state, text, bytes, lead->hashed + bytes, e->simd);
-    ae_sha256_digest(state, block);
-    memcpy(state, e->outer, sizeof state);
-    ae_sha256_blocks(state, block, 1, e->simd);
+    uint32_t mac[8];
+    ae_hmac_finish(lead->state, e->outer, text, bytes, lead->hashed + bytes, mac, e->simd);
     for (unsigned i = 0; i < 8; i++) { /* eight digits of a word at once */
-        uint64_t x = __builtin_bswap32(state[i]);
+        uint64_t x = __builtin_bswap32(mac[i]);
         x = (x & 0xffff) | (x & 0xffff0000) << 16;
         x = (x & 0x000000ff000000ff) | (x & 0x0000ff000000ff00) << 8;
         x = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
@@ -397,9 +418,9 @@ int ae_encoder_place(ae_encoder_t *e, const ae_intent_t *intent, int64_t now_ms,
     const side_t *side = &e->sides[intent->symbol][intent->side > 0];
     unsigned limit = intent->type == LIMIT, tif = limit ? intent->tif : 0, reduce = intent->bits & 1;
     uint8_t text[PAYLOAD_MAX], signature[64];
-    word_t qty, px, ms;
+    word_t qty, px;
     write_number(&qty, (uint64_t)intent->qty, slot->qty_exp);
-    write_number(&ms, (uint64_t)now_ms, 0);
+    write_time(&e->ms, &e->ms_since, (uint64_t)now_ms);
     if (limit)
         write_number(&px, (uint64_t)intent->px, slot->px_exp);
     if (e->with_key) {
@@ -414,7 +435,7 @@ int ae_encoder_place(ae_encoder_t *e, const ae_intent_t *intent, int64_t now_ms,
         to = put_word(to, &e->window[reduce]);
         to = put_piece(to, &side->payload);
         to = put_word(to, &TYPE_PAYLOAD[tif]);
-        to = put_word(to, &ms);
+        to = put_word(to, &e->ms);
         to = limit ? PUT(to, "&type=LIMIT") : PUT(to, "&type=MARKET");
         sign(e, lead, text, (uint32_t)(to - text), signature);
     }
@@ -430,7 +451,7 @@ int ae_encoder_place(ae_encoder_t *e, const ae_intent_t *intent, int64_t now_ms,
     to = put_word(to, &ID_JSON[reduce]);
     to = put_word(to, &e->id);
     to = put_piece(to, &e->settings);
-    to = put_word(to, &ms);
+    to = put_word(to, &e->ms);
     if (e->with_key) {
         to = PUT(to, ",\"apiKey\":\"");
         to = put_piece(to, &e->key);
