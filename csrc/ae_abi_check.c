@@ -16,7 +16,7 @@ AE_SIZE(ae_ring_header_t, 256);
 AE_AT(ae_ring_header_t, head, 128);
 AE_AT(ae_ring_header_t, wake, 192);
 AE_SIZE(ae_control_header_t, 4096);
-AE_SIZE(ae_control_block_t, 4096);
+AE_SIZE(ae_control_block_t, 4160);
 AE_SIZE(ae_counter_cell_t, 40);
 AE_SIZE(ae_books_header_t, AE_BOOKS_HEADER_BYTES);
 AE_SIZE(ae_book_entry_t, 768);

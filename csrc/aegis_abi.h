@@ -246,7 +246,8 @@ typedef struct ae_counter_cell {
     int64_t value;
 } ae_counter_cell_t;
 
-/* Control page: header, then one block per process; each block has one writer. */
+/* Control page: header, then one block per process; each block has one writer. A block is a page and a line long: whoever
+ * looks at all halt words would otherwise need as many ways of one cache set. */
 typedef struct ae_control_header {
     uint64_t magic;
     uint32_t abi;
@@ -267,7 +268,7 @@ typedef struct ae_control_block {
     uint64_t counters_used;
     uint8_t reserved[56];
     ae_counter_cell_t counters[96];
-    uint8_t reserved_end[128];
+    uint8_t reserved_end[192];
 } ae_control_block_t;
 
 typedef struct ae_level {
@@ -785,6 +786,8 @@ void ae_sha256_start(uint32_t *state);
 void ae_sha256_blocks(uint32_t *state, const uint8_t *data, uint32_t blocks, int simd);
 void ae_sha256_digest(const uint32_t *state, uint8_t *out);
 uint32_t ae_sha256_finish(uint32_t *state, uint8_t *text, uint32_t bytes, uint64_t total, int simd);
+void ae_hmac_finish(const uint32_t *inner, const uint32_t *outer, uint8_t *text, uint32_t bytes, uint64_t total,
+                    uint32_t *mac, int simd);
 void ae_hmac_start(const uint8_t *key, uint32_t bytes, uint32_t *inner, uint32_t *outer, int simd);
 
 /* order.c */
