@@ -34,6 +34,10 @@ class Block:
         self._cells = row["counters"]
         self._at: dict[str, int] = {}
 
+    def pointer(self) -> Any:
+        """ae_control_block_t * of this block, for C that counts its progress; good while the page's object lives."""
+        return ffi.cast("ae_control_block_t *", self._row.__array_interface__["data"][0])
+
     def progress(self) -> None:
         """The main loop turned once more."""
         self._row["pid"] = os.getpid()
