@@ -14,6 +14,13 @@
 
 #define AE_MS_MOST 9223372036854 /* of int64 nanoseconds */
 
+/* The canary build: without prediction the instruction budgets have to be missed. */
+#ifdef AE_MUTANT_FORGETFUL
+#define AE_FORGETFUL 1
+#else
+#define AE_FORGETFUL 0
+#endif
+
 #define AE_MIX_1 0x9e3779b97f4a7c15U
 #define AE_MIX_2 0xc2b2ae3d27d4eb4fU
 #define AE_MIX_3 0x165667b19e3779f9U
@@ -158,7 +165,7 @@ static int take_depth(const ae_predict_t *p, const ae_shape_t *s, const uint8_t 
 int ae_predict_take(ae_predict_t *p, const uint8_t *data, uint32_t bytes, ae_tick_t *out, uint32_t out_max,
                     ae_parsed_t *parsed)
 {
-    if (bytes < AE_PREDICT_LEAST)
+    if (bytes < AE_PREDICT_LEAST || AE_FORGETFUL)
         return 0;
     int got = 0;
     uint64_t name = name_key(data);

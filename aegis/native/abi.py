@@ -42,6 +42,7 @@ STRUCTS = (
     "ae_link_t",
     "ae_cell_t",
     "ae_event_t",
+    "ae_take_t",
     "ae_wait_t",
     "ae_caps_t",
     "ae_gate_rules_t",
