@@ -67,14 +67,16 @@ static SSL_CTX *peer_context(const char *ca_path)
     return context;
 }
 
-/* A server at one end of a new pair; *client_fd is the other end. context NULL: plain. */
-static tls_peer_t peer_open(SSL_CTX *context, int *client_fd)
+/* A server at one end of a new connection; *client_fd is the other end. context NULL: plain. window: bytes of its
+ * receive buffer, 0 as usual. */
+static tls_peer_t peer_open(SSL_CTX *context, int *client_fd, int window)
 {
     tls_peer_t peer = {0};
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t bytes = sizeof at;
     int door = socket(AF_INET, SOCK_STREAM, 0);
     *client_fd = socket(AF_INET, SOCK_STREAM, 0);
+    NEED(!window || setsockopt(door, SOL_SOCKET, SO_RCVBUF, &window, sizeof window) == 0);
     NEED(bind(door, (struct sockaddr *)&at, sizeof at) == 0 && listen(door, 1) == 0);
     NEED(getsockname(door, (struct sockaddr *)&at, &bytes) == 0);
     NEED(connect(*client_fd, (struct sockaddr *)&at, sizeof at) == 0);
