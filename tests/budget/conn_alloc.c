@@ -85,14 +85,8 @@ static uint32_t heard(void)
 int main(int argc, char **argv)
 {
     int secure = argc > 1 && strcmp(argv[1], "tls") == 0, messages = argc > 2 ? atoi(argv[2]) : 10000, fd;
-    char path[] = "/tmp/ae_alloc_XXXXXX", error[256];
-    int file = mkstemp(path);
-    NEED(file >= 0);
-    close(file);
-    SSL_CTX *context = peer_context(path);
-    ae_tls_t *tls = ae_tls_new(path, error, sizeof error);
-    unlink(path);
-    NEED(tls);
+    ae_tls_t *tls;
+    SSL_CTX *context = peer_context(&tls);
     peer = peer_open(secure ? context : NULL, &fd, 8192);
     conn = aligned_alloc(64, (ae_conn_bytes() + 63) / 64 * 64);
     NEED(conn && ae_conn_init(conn, fd, secure ? tls : NULL, "localhost") == 0);
