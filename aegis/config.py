@@ -137,7 +137,7 @@ class Supervisor(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Paper(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The venue simulator of paper mode. `port` 0 chooses one; `speed` is "1", a factor, or "max"."""
+    """The venue simulator of paper mode. `port` 0 chooses one; `speed` is "1", a factor or "max"; `tls`: https, wss."""
 
     port: int = 0
     seed: int = 1
@@ -146,6 +146,7 @@ class Paper(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     speed: str = "1"
     wallet: str = "10000"
     events_per_s: int = 200
+    tls: bool = False
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
