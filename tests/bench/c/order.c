@@ -2,10 +2,12 @@
  *
  * usage: order ROUNDS BLOCKS    BLOCKS of 64 bytes are what one signed order hashes, its preparation included.
  * Prints a line a round, ns each:
- *   order   intent -> gate -> signed frame -> next id prepared      desk  the same with record, stamps and write
- *   logon   the same unsigned                                       way   bytes -> record -> ring -> order
- *   before, after   BLOCKS compressed, one after another            class each byte of the frame classified once
- * usage: order idle PAUSE_MS TIMES    one order after each pause: a line of ns without and with the way kept warm. */
+ *   order   intent -> gate -> signed frame -> next id prepared; then the same unsigned, of a connection that is logged on
+ *   way     bytes -> record -> ring -> quote folded -> order
+ *   blocks  BLOCKS compressed, one after another: before order, after it, after all
+ *   class   each byte of the frame classified once
+ * usage: order idle PAUSE_MS TIMES    one order placed (record and write to a socket pair too) after each pause: a line of
+ *                                     median ns, without and with the way kept warm meanwhile. */
 #define _GNU_SOURCE
 #include "ae_internal.h"
 
@@ -92,7 +94,7 @@ static void set_up(void)
     entry->trusted = entry->bids = entry->asks = 1;
     entry->px_exp = 2;
     entry->qty_exp = 3;
-    if (!getenv("NOCTL")) ae_gate_control(gate, control);
+    ae_gate_control(gate, control);
     ae_gate_books(gate, books);
     must(ae_gate_map(gate, 0, 0) == 0 && ae_gate_exposure(gate, 0, &flat) == 0);
     ae_gate_account(gate, &account);
@@ -132,21 +134,6 @@ static double order_turns(void)
         must(ae_gate_check(gate, &intent, now) == 0);
         sink += (uint64_t)ae_encoder_place(encoder, &intent, now / 1000000, frame);
         ae_encoder_next(encoder);
-    }
-    double took = mono() - start;
-    settle();
-    return took / TURNS;
-}
-
-static double desk_turns(void)
-{
-    ae_tick_t tick;
-    ae_placed_t placed;
-    quote(&tick);
-    double start = mono();
-    for (int i = 0; i < TURNS; i++, now += STEP) {
-        ae_intent_t intent = intent_of(&tick, i);
-        must(ae_desk_place(desk, &intent, now, &placed) == 0);
     }
     double took = mono() - start;
     settle();
@@ -261,7 +248,11 @@ static int idle(int pause_ms, int times)
     double *took = malloc((size_t)times * sizeof *took);
     ae_tick_t tick;
     ae_placed_t placed;
-    must(took != NULL && times > 0);
+    int ends[2];
+    ae_conn_t *conn = pages(ae_conn_bytes());
+    must(took != NULL && times > 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    must(ae_conn_init(conn, ends[0], NULL, "venue") == 0 && ae_conn_handshake(conn) == 0);
+    ae_desk_link(desk, conn, 0);
     for (int warm = 0; warm < 2; warm++) {
         for (int i = 0; i < times; i++, now += STEP) {
             double until = mono() + pause_ms * 1e6;
@@ -275,6 +266,7 @@ static int idle(int pause_ms, int times)
             double start = mono();
             must(ae_desk_place(desk, &intent, now, &placed) == 0);
             took[i] = mono() - start;
+            must(placed.sent == AE_SENT && read(ends[1], data, sizeof data) > 0);
             settle();
         }
         qsort(took, (size_t)times, sizeof *took, compare);
@@ -297,12 +289,11 @@ int main(int argc, char **argv)
     must(blocks > 0 && blocks <= 64);
     for (int i = 0; i < rounds; i++) {
         double before = block_turns(blocks), order = order_turns(), middle = block_turns(blocks);
-        double wrote = desk_turns(), way = way_turns();
+        double way = way_turns();
         ae_encoder_logon(encoder, 1);
         double logon = order_turns();
         ae_encoder_logon(encoder, 0);
-        printf("%.1f %.1f %.1f %.1f %.1f %.1f %.1f %.1f\n", order, wrote, logon, way, before, middle, block_turns(blocks),
-               class_turns());
+        printf("%.1f %.1f %.1f %.1f %.1f %.1f %.1f\n", order, logon, way, before, middle, block_turns(blocks), class_turns());
     }
     return 0;
 }
