@@ -25,6 +25,7 @@ static int64_t now = NOW;
 static uint64_t written, allocated, broken;
 static int laws;
 
+#ifndef AE_SANITIZED /* whose own malloc must not be replaced */
 void *__libc_malloc(size_t bytes);
 void *malloc(size_t bytes);
 void *malloc(size_t bytes)
@@ -32,6 +33,7 @@ void *malloc(size_t bytes)
     allocated++;
     return __libc_malloc(bytes);
 }
+#endif
 
 static void law(int holds, const char *what)
 {

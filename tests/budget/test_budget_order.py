@@ -22,7 +22,7 @@ FLAGS = "-std=c11 -O2 -g -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
 
 def built(tmp_path: Path, *defines: str) -> Path:
     """The counting program."""
-    program = tmp_path / f"desk{''.join(defines)}"
+    program = tmp_path / "desk_order"
     sources = [str(ROOT / "csrc" / f"{name}.c") for name in ("desk", "order", "sha256", "gate", "ring", "hist")]
     command = ["cc", *FLAGS, *defines, f"-I{ROOT / 'csrc'}", str(HERE / "desk_order.c"), *sources, "-o", str(program)]
     subprocess.run(command, check=True)
@@ -69,9 +69,11 @@ def test_the_budget_notices_a_key_hashed_again(tmp_path: Path) -> None:
 
 
 @needs_cc
-def test_laws_of_the_desk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [(), ("-DAE_SANITIZED", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")])
+def test_laws_of_the_desk(tmp_path: Path, flags: tuple[str, ...]) -> None:
     """Record before bytes, nothing while halted, ids in a row, no allocation, each accepted order written once."""
-    done = subprocess.run([built(tmp_path), "laws", "4000"], capture_output=True, text=True, timeout=60, check=False)
+    program = built(tmp_path, *flags)
+    done = subprocess.run([program, "laws", "4000"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 
 
