@@ -105,7 +105,7 @@ def rows(quick: bool) -> list[Row]:
     return [
         row("intent → signed order.place frame", order, 2.0, f"; {len(steady)} of {len(lines)} rounds steady"),
         row("the same after session.logon", logon, 0.6),
-        Row("frame bytes → record → ring → intent → gate → signed frame", "each byte looked at once, and the same blocks",
+        Row("frame bytes → record → ring → intent → gate → signed frame", "each byte seen once, and the same blocks",
             way / floor, 2.2, detail=f"{way:.0f} / {floor:.0f} ns"),
         row("rival: Python hmac, signature alone", sign),
         row("rival: the Python stations, message unmasked", python),
