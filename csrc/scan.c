@@ -202,29 +202,29 @@ const uint8_t *ae_scan_object(ae_scan_t *s, const uint8_t *p, uint32_t depth, ae
     if (p < s->end && *p == '}')
         return p + 1;
     for (;;) {
-        ae_span_t key, value;
+        ae_span_t key, ignored, *value = &ignored; /* scanned in place: a copy would wait for its parts */
         p = scan_key(s, p, &key);
         if (!p)
             return NULL;
         uint32_t code = out ? code_of(&key) : 0;
+        if (code) {
+            if (!out->index[code])
+                out->index[code] = (uint8_t)++out->count;
+            value = &out->list[out->index[code]];
+        }
+        const uint8_t *from = p;
         if (data && code == AE_KEY_DATA)
-            p = ae_skip_space(p, s->end);
+            p = from = ae_skip_space(p, s->end);
         if (data && code == AE_KEY_DATA && p < s->end && *p == '{') {
-            const uint8_t *from = p;
             ae_members_clear(data);
             p = ae_scan_object(s, p, depth + 1, data, NULL);
             if (!p)
                 return NULL;
-            value = (ae_span_t){from, (uint32_t)(p - from), AE_T_OBJECT};
+            *value = (ae_span_t){from, (uint32_t)(p - from), AE_T_OBJECT};
         } else {
-            p = ae_scan_value(s, p, depth, &value);
+            p = ae_scan_value(s, p, depth, value);
             if (!p)
                 return NULL;
-        }
-        if (code) {
-            if (!out->index[code])
-                out->index[code] = (uint8_t)++out->count;
-            out->list[out->index[code]] = value;
         }
         p = ae_skip_space(p, s->end);
         if (p >= s->end || (*p != ',' && *p != '}'))
