@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -32,6 +32,7 @@ CFLAGS = "-std=c11 -O2 -g -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 SECRET, KEY = "path-bench-secret", "path-bench-key-" + 49 * "0"  # as long as a real one, and as the bare loop's
 START_S, STOP_S = 30.0, 5.0
 STEADY = 1.15  # the limit of a pair may differ by this factor before and after
+TRIES = 3  # pairs tried for each one wanted
 PACE = 0.9  # part of the wanted ticks that must have been sent
 EVERY = {100: 2, 5_000: 25, 20_000: 100}  # one mark in so many ticks: 50 to 200 a second
 PROCESS = (
@@ -163,7 +164,7 @@ class Bare:
     def __init__(self, peer: Peer, cpu: int, wait: str, ca: Path | None = None) -> None:
         words = [str(build("bare")), str(peer.port), f"c{self.client}", wait, str(cpu), *map(str, (ca,) if ca else ())]
         self._process = subprocess.Popen(words)
-        _until(lambda: peer.connected(self.client), "bare client", self._process)
+        until(lambda: peer.connected(self.client), "bare client", self._process)
 
     def close(self) -> None:
         """End it."""
@@ -205,8 +206,8 @@ class Product:
                 pinned = ["taskset", "-c", str(cpu)] if cpu >= 0 else []
                 command = [*pinned, sys.executable, "-c", PROCESS.format(name)]
                 self._processes[name] = subprocess.Popen(command, env=env, stderr=self._log)
-            _until(lambda: peer.connected(self.client), "feed and brain", *self._processes.values(), said=self.said)
-            _until(lambda: self._answers(peer, warm), "first orders", *self._processes.values(), said=self.said)
+            until(lambda: peer.connected(self.client), "feed and brain", *self._processes.values(), said=self.said)
+            until(lambda: self._answers(peer, warm), "first orders", *self._processes.values(), said=self.said)
         except BaseException:
             self.close()
             raise
@@ -231,13 +232,13 @@ class Product:
 
     def run(self, peer: Peer, rate: int, ms: int, every: int = 0) -> Run:
         """One run with the processor time it took; raises Lost."""
-        before = {name: _cpu_s(pid) for name, pid in self.pids().items()}
+        before = {name: cpu_s(pid) for name, pid in self.pids().items()}
         try:
             run = peer.run(self.client, rate, ms, every)
         except Lost as e:
             raise Lost(f"{e}\n{self.said()}") from None
         for name, pid in self.pids().items():
-            run.cpu_us[name] = 1e6 * (_cpu_s(pid) - before[name]) / max(run.facts["sent"], 1)
+            run.cpu_us[name] = 1e6 * (cpu_s(pid) - before[name]) / max(run.facts["sent"], 1)
         return run
 
     def close(self) -> None:
@@ -277,12 +278,14 @@ def _environment(
     return {**os.environ, "PYTHONPATH": path, **{f"AEGIS_{k}": str(v) for k, v in settings.items()}}
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Processor seconds a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _until(condition: Any, what: str, *processes: subprocess.Popen[Any], said: Any = str) -> None:
+def until(condition: Any, what: str, *processes: subprocess.Popen[Any], said: Any = str) -> None:
+    """Wait for a condition while the processes live, with a deadline."""
     end = time.monotonic() + START_S
     while not condition():
         gone = any(p.poll() is not None for p in processes)
@@ -325,12 +328,19 @@ class Pair:
         return self.run.at(part) / self.limit(part)
 
 
-def pairs(peer: Peer, product: Product, rate: int, ms: int, rounds: int) -> list[Pair]:
-    """Bare, product, bare, product, ..., bare: each product run has a bare run on either side."""
+class Runner(Protocol):
+    """What can be measured between two runs of the limit."""
+
+    def run(self, peer: Peer, rate: int, ms: int, every: int = 0) -> Run:
+        """One run; raises Lost."""
+
+
+def pairs(peer: Peer, runner: Runner, rate: int, ms: int, wanted: int) -> list[Pair]:
+    """Bare, measured, bare, measured, ..., bare, until `wanted` pairs were steady or three times as many were tried."""
     found: list[Pair] = []
     before = peer.run(Bare.client, rate, ms)
-    for _ in range(rounds):
-        run = product.run(peer, rate, ms)
+    while sum(p.steady for p in found) < wanted and len(found) < TRIES * wanted:
+        run = runner.run(peer, rate, ms)
         after = peer.run(Bare.client, rate, ms)
         found.append(Pair(before, run, after))
         before = after

@@ -1,0 +1,169 @@
+"""Rows for comparison: what the usual Python means cost for the same work, in an environment of their own.
+
+Problem: "fast" says nothing without a neighbour. So the parsers, queues, signers and socket libraries that people use
+do the same work in the same minute: trading programs on the sockets of the path bench, between runs of the bare loop;
+parsers, queues and signers in turn with ours.
+What must stay true: nothing of theirs is installed beside the product (`.bench/`, pinned in `rival/requirements.txt`);
+what cannot be installed is a row that says so; rivals have no goal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import path
+from table import Row
+
+from aegis.native.ring import RingReader, RingWriter
+
+HERE = Path(__file__).resolve().parent
+HOMES = path.ROOT / ".bench"
+LIST = HERE / "rival" / "requirements.txt"
+BUILD_S, RUN_S = 300.0, 120.0
+RECORD = struct.Struct("<8q")
+
+
+class NotToBeHad(Exception):
+    """The rivals cannot be installed here; the text says why."""
+
+
+def interpreter() -> Path:
+    """Python of the rivals' environment, made once per list of packages; raises NotToBeHad."""
+    mark = hashlib.sha256(LIST.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    home = HOMES / f"env-{mark}"
+    python = home / "bin" / "python"
+    if (home / "whole").exists():
+        return python
+    words = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", str(LIST)]
+    try:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True, capture_output=True)
+        subprocess.run([str(python), *words], check=True, capture_output=True, timeout=BUILD_S, text=True)
+    except (OSError, subprocess.SubprocessError) as e:
+        said = str(getattr(e, "stderr", "") or e).strip().splitlines()
+        raise NotToBeHad(said[-1] if said else repr(e)) from e
+    (home / "whole").touch()
+    return python
+
+
+def told(python: Path, script: str, n: int) -> dict[str, float]:
+    """What a script of `rival/` measured."""
+    command = [str(python), str(HERE / "rival" / script), str(n)]
+    return dict(json.loads(subprocess.check_output(command, timeout=RUN_S)))
+
+
+class Bot:
+    """A rival's trading program as a client of the peer."""
+
+    client = 3
+
+    def __init__(self, peer: path.Peer, python: Path, kind: str, cpu: int) -> None:
+        command = [str(python), str(HERE / "rival" / "bot.py"), kind, str(peer.port), f"c{self.client}"]
+        pinned = ["taskset", "-c", str(cpu)] if cpu >= 0 else []
+        self._process = subprocess.Popen([*pinned, *command])
+        path.until(lambda: peer.connected(self.client), kind, self._process)
+
+    def run(self, peer: path.Peer, rate: int, ms: int, every: int = 0) -> path.Run:
+        """One run; raises Lost."""
+        before = path.cpu_s(self._process.pid)
+        run = peer.run(self.client, rate, ms, every)
+        run.cpu_us["bot"] = 1e6 * (path.cpu_s(self._process.pid) - before) / max(run.facts["sent"], 1)
+        return run
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
+def bots(python: Path, quick: bool) -> list[Row]:
+    """Tick to order of rivals, against the bare loop."""
+    at, found = path.cores("block"), []
+    assert at is not None
+    peer = path.Peer(at.venue)
+    bare = path.Bare(peer, at.feed, "block")
+    try:
+        for kind, what in (("picows", "picows, uvloop, orjson by hand"), ("websockets", "websockets and json")):
+            bot = Bot(peer, python, kind, at.brain)
+            try:
+                peer.ticks(bot.client, 1000, 500, 20)
+                pairs = path.pairs(peer, bot, 5_000, 600 if quick else 2000, 2 if quick else 5)
+            finally:
+                bot.close()
+            steady = [p for p in pairs if p.steady]
+            cpu = path.median([p.run.cpu_us["bot"] for p in pairs])
+            for part, word in ((0.5, "p50"), (0.99, "p99")):
+                detail = f"{path.median([p.run.at(part) for p in steady]):.0f} us; {len(steady)} of {len(pairs)} pairs"
+                found.append(Row(f"rival: tick → order, {what}, 5000/s {word}", "bare recv→send loop",
+                                 path.median([p.ratio(part) for p in steady]),
+                                 detail=f"{detail}; no book, gate or journal; CPU us a tick: {cpu:.1f}"))  # fmt: skip
+    finally:
+        bare.close()
+        peer.close()
+    return found
+
+
+def _fill(where: str, records: int, go: str) -> None:
+    ring = RingWriter(where, 1 << 17, RECORD.size, "market")
+    Path(go).touch()
+    for i in range(records):
+        ring.publish(RECORD.pack(0, i, 0, 0, 1, 2, 3, 4))
+
+
+def our_ring(records: int) -> float:
+    """ns a record: one at a time from one Python process, batches as arrays in another."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
+        where, go = f"{made}/market", f"{made}/go"
+        writer = multiprocessing.Process(target=_fill, args=(where, records, go))
+        writer.start()
+        while not Path(go).exists():
+            time.sleep(0.001)
+        reader = RingReader(where, from_seq=0)
+        while not reader.newest:
+            time.sleep(0)
+        began, got, total = time.perf_counter_ns(), 0, 0
+        while got < records:
+            batch = reader.read(4096)
+            got += len(batch)
+            total += int(batch["exch_ns"].sum()) if len(batch) else 0
+        took = (time.perf_counter_ns() - began) / records
+        writer.join()
+        assert not reader.lost and total == records * (records - 1) // 2, "records lost or torn"
+        return took
+
+
+def compared(what: str, ours: Callable[[], float], theirs: Callable[[], dict[str, float]], rounds: int) -> list[Row]:
+    """Rows of rivals in turn with ours; the ratio says how many times ours they take."""
+    mine, others = [], []
+    for _ in range(rounds):
+        mine.append(ours())
+        others.append(theirs())
+    base = statistics.median(mine)
+    found = []
+    for name in others[0]:
+        took = statistics.median(o[name] for o in others)
+        ratio = statistics.median(o[name] / m for o, m in zip(others, mine, strict=True))
+        found.append(Row(f"rival: {what}, {name}", "ours", ratio, detail=f"{took:.0f} ns to {base:.0f} ns"))
+    return found
+
+
+def rows(quick: bool) -> list[Row]:
+    """All comparisons, or one row that says why there are none."""
+    try:
+        python = interpreter()
+    except NotToBeHad as e:
+        return [Row("rivals", "ours", float("nan"), detail=f"not to be had here: {e}")]
+    rounds, records = (1, 5_000) if quick else (5, 30_000)
+    found = bots(python, quick)
+    found += compared("a record from process to process", lambda: our_ring(records),
+                      lambda: told(python, "transport.py", records), rounds)  # fmt: skip
+    return found
