@@ -1,4 +1,4 @@
-"""A trading program as people write it, on the sockets of the path bench: `python bot.py picows|websockets PORT CLIENT`.
+"""A trading program as people write it on the sockets of the path bench: `bot.py picows|websockets PORT CLIENT`.
 
 Both decode each frame whole, compare the ask with the mark and send one signed `order.place` for it; no book, no gate,
 no journal, no record of the order. `picows` with uvloop and orjson is the fastest a careful hand gets in Python;

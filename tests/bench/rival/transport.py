@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import struct
 import sys
 import tempfile
@@ -50,7 +49,7 @@ def _push(address: str, records: int) -> None:
 def by_zeromq(records: int) -> float:
     """ZeroMQ PUSH to PULL over a local socket."""
     with tempfile.TemporaryDirectory() as made, zmq.Context() as context, context.socket(zmq.PULL) as socket:
-        address = f"ipc://{os.path.join(made, 'z')}"
+        address = f"ipc://{made}/z"
         socket.bind(address)
         writer = multiprocessing.Process(target=_push, args=(address, records))
         writer.start()
