@@ -32,6 +32,7 @@ CFLAGS = "-std=c11 -O2 -g -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 SECRET, KEY = "path-bench-secret", "path-bench-key-" + 49 * "0"  # as long as a real one, and as the bare loop's
 START_S, STOP_S = 30.0, 5.0
 STEADY = 1.15  # the limit of a pair may differ by this factor before and after
+LIMIT = 0  # the bare loop's number at the peer
 TRIES = 3  # pairs tried for each one wanted
 PACE = 0.9  # part of the wanted ticks that must have been sent
 EVERY = {100: 2, 5_000: 25, 20_000: 100}  # one mark in so many ticks: 50 to 200 a second
@@ -157,14 +158,17 @@ class Peer:
 
 
 class Bare:
-    """The limit: `c/bare.c` as a client of the peer."""
+    """The limit: `c/bare.c` as a client of the peer; wait "relay" is its two processes. `ca`: certificate to trust."""
 
-    client = 0
-
-    def __init__(self, peer: Peer, cpu: int, wait: str, ca: Path | None = None) -> None:
+    def __init__(self, peer: Peer, cpu: int, wait: str, ca: Path | None = None, *, client: int = LIMIT) -> None:
+        self.client = client
         words = [str(build("bare")), str(peer.port), f"c{self.client}", wait, str(cpu), *map(str, (ca,) if ca else ())]
         self._process = subprocess.Popen(words)
         until(lambda: peer.connected(self.client), "bare client", self._process)
+
+    def run(self, peer: Peer, rate: int, ms: int, every: int = 0) -> Run:
+        """One run; raises Lost."""
+        return peer.run(self.client, rate, ms, every)
 
     def close(self) -> None:
         """End it."""
@@ -338,10 +342,10 @@ class Runner(Protocol):
 def pairs(peer: Peer, runner: Runner, rate: int, ms: int, wanted: int) -> list[Pair]:
     """Bare, measured, bare, measured, ..., bare, until `wanted` pairs were steady or three times as many were tried."""
     found: list[Pair] = []
-    before = peer.run(Bare.client, rate, ms)
+    before = peer.run(LIMIT, rate, ms)
     while sum(p.steady for p in found) < wanted and len(found) < TRIES * wanted:
         run = runner.run(peer, rate, ms)
-        after = peer.run(Bare.client, rate, ms)
+        after = peer.run(LIMIT, rate, ms)
         found.append(Pair(before, run, after))
         before = after
     return found

@@ -30,7 +30,7 @@ def rows(quick: bool) -> list[Row]:
         with path.arena(wait, strategy, secure=secure) as (peer, product):
             for rate in RATES:
                 found += _rate(peer, product, f"tick → order, {name}, {rate}/s", rate, (goal, goal_p99), quick)
-    return found + [_machine()]
+    return [*found, _split(quick), _machine()]
 
 
 def _rate(
@@ -49,6 +49,24 @@ def _rate(
         found.append(Row(f"{name} {word}", "bare recv→send loop", path.median([p.ratio(part) for p in steady]), goal,
                          detail=detail))  # fmt: skip
     return found
+
+
+def _split(quick: bool) -> Row:
+    """What two processes cost by themselves: the bare loop cut in two, a futex between."""
+    at = path.cores("block")
+    assert at is not None
+    peer = path.Peer(at.venue)
+    ends: list[path.Peer | path.Bare] = [peer, path.Bare(peer, at.feed, "block")]
+    try:
+        relay = path.Bare(peer, at.feed, "relay", client=2)
+        ends.append(relay)
+        steady = [p for p in path.pairs(peer, relay, 5_000, 800 if quick else 2000, 2 if quick else 5) if p.steady]
+    finally:
+        for end in reversed(ends):
+            end.close()
+    ours, limit = path.median([p.run.at(0.5) for p in steady]), path.median([p.limit(0.5) for p in steady])
+    return Row("tick → order, the bare loop cut in two processes, block, 5000/s p50", "bare recv→send loop",
+               path.median([p.ratio(0.5) for p in steady]), detail=f"{ours:.0f} us to {limit:.0f} us")  # fmt: skip
 
 
 def _machine() -> Row:

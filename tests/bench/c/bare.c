@@ -1,13 +1,21 @@
-/* The limit of the path bench: recv, look for the mark, send. `bare PORT CLIENT block|adaptive|spin CPU [CA-FILE]`.
+/* The limit of the path bench: recv, look for the mark, send.
+ * `bare PORT CLIENT block|adaptive|spin|relay CPU [CA-FILE]`.
  *
  * Problem: "as close to bare C as possible" needs the bare C, on the same two sockets, with the same way of waiting and
  * on the same processor as what is compared with it. This is the least a program can do and still answer a marked tick
  * with an order of the right quantity: walk the frames, compare seven bytes, patch eight digits, send once.
+ * `relay` is the same cut in two processes with one word of shared memory between them, woken for every read: what the
+ * split into feed and brain costs by itself, for comparison.
  * What must stay true: no parsing beyond the mark, no signature, no book, no gate; it misses nothing either.
  */
 #include "wire.h"
 
+#include <linux/futex.h>
 #include <openssl/err.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #define ROOM (1 << 20)
 #define SPIN_NS 50000
@@ -100,11 +108,50 @@ static size_t take(wire_t *w, uint8_t *to, size_t room, char how)
     }
 }
 
+/* One line between the two processes of `relay`: the receiver writes marks and counts reads, the sender sleeps on it. */
+typedef struct between {
+    uint32_t reads;
+    uint32_t asleep;
+    uint32_t marks;
+    uint8_t qty[64][8];
+} between_t;
+
+static long futex(uint32_t *word, int what, uint32_t value)
+{
+    return syscall(SYS_futex, word, what, value, NULL, NULL, 0);
+}
+
+/* The receiving process read once more: wake the sender if it sleeps. */
+static void tell(between_t *b)
+{
+    __atomic_fetch_add(&b->reads, 1, __ATOMIC_SEQ_CST);    /* pairs with the look in hear */
+    if (__atomic_load_n(&b->asleep, __ATOMIC_SEQ_CST))     /* pairs with the store in hear */
+        futex(&b->reads, FUTEX_WAKE, 1);
+}
+
+/* The sending process: an order for each mark, asleep otherwise. */
+static void hear(between_t *b, wire_t *api, uint8_t *frame, size_t bytes, size_t number_at[2], size_t qty_at)
+{
+    static uint8_t junk[ROOM / 4];
+    for (uint32_t done = 0;;) {
+        uint32_t seen = __atomic_load_n(&b->reads, __ATOMIC_SEQ_CST); /* pairs with tell */
+        uint32_t marks = __atomic_load_n(&b->marks, __ATOMIC_ACQUIRE); /* pairs with the release in main */
+        for (; done != marks; done++) {
+            answer(api, frame, bytes, number_at, qty_at, b->qty[done % 64]);
+            if (wire_recv(api, junk, sizeof junk) < 0)
+                exit(0);
+        }
+        __atomic_store_n(&b->asleep, 1, __ATOMIC_SEQ_CST);
+        futex(&b->reads, FUTEX_WAIT, seen);
+        __atomic_store_n(&b->asleep, 0, __ATOMIC_SEQ_CST);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static uint8_t in[ROOM], junk[ROOM / 4], frame[2048];
     if (argc < 5) {
-        fprintf(stderr, "bare PORT CLIENT block|adaptive|spin CPU [CA-FILE]\n");
+        fprintf(stderr, "bare PORT CLIENT block|adaptive|spin|relay CPU [CA-FILE]\n");
         return 2;
     }
     int port = atoi(argv[1]);
@@ -134,8 +181,15 @@ int main(int argc, char **argv)
     memcpy(ask + n, ASK, sizeof ASK - 1);
     if (wire_send(&stream, ask, n + sizeof ASK - 1))
         die("subscribe");
-    set_blocking(stream.fd, how == 'b');
+    set_blocking(stream.fd, how == 'b' || how == 'r');
     set_blocking(api.fd, 0);
+    between_t *b = mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (b == MAP_FAILED)
+        die("mmap");
+    if (how == 'r' && !fork()) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        hear(b, &api, frame, bytes, number_at, qty_at);
+    }
 
     size_t used = 0;
     for (;;) {
@@ -147,7 +201,10 @@ int main(int argc, char **argv)
         int sent = 0;
         while ((got = frame_next(in + at, used - at, &opcode, &payload, &size))) {
             const uint8_t *qty = marked(payload, size);
-            if (qty) {
+            if (qty && how == 'r') {
+                memcpy(b->qty[b->marks % 64], qty, 8);
+                __atomic_store_n(&b->marks, b->marks + 1, __ATOMIC_RELEASE); /* publishes qty to hear */
+            } else if (qty) {
                 answer(&api, frame, bytes, number_at, qty_at, qty);
                 sent = 1;
             }
@@ -155,6 +212,8 @@ int main(int argc, char **argv)
         }
         memmove(in, in + at, used - at);
         used -= at;
+        if (how == 'r')
+            tell(b);
         if (sent && wire_recv(&api, junk, sizeof junk) < 0) /* answers to earlier orders: read, not looked at */
             return 0;
     }
