@@ -93,10 +93,14 @@ class Brain(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Risk(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Pre-trade limits; money in the quote asset as decimal text, the collar in 1/10000 of the book's price."""
+    """
+    Pre-trade limits; money in the quote asset as decimal text, the collar in 1/10000 of the book's price. What was once
+    in force for an account is raised only by `aegis caps raise`.
+    """
 
     order_notional_max: str = "2000"
     position_notional_max: str = "10000"
+    total_notional_max: str = "50000"
     collar_bps: int = 50
     orders_per_s: int = 20
     open_orders_max: int = 20
@@ -344,9 +348,10 @@ _BOUNDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("brain.timer_ms", lambda v: 1 <= v <= 60000, "1 to 60000"),
     *(
         (f"risk.{f}", _money, "a decimal above 0")
-        for f in ("order_notional_max", "position_notional_max", "loss_limit")
+        for f in ("order_notional_max", "position_notional_max", "total_notional_max", "loss_limit")
     ),
-    *((f"risk.{f}", _positive, "above 0") for f in ("collar_bps", "orders_per_s", "open_orders_max")),
+    *((f"risk.{f}", _positive, "above 0") for f in ("collar_bps", "open_orders_max")),
+    ("risk.orders_per_s", lambda v: 1 <= v <= 1024, "1 to 1024"),
     *((f"recon.{f}", _positive, "above 0") for f in Recon.__struct_fields__),
     ("deadman.countdown_s", lambda v: v >= 5, "5 or more"),
     ("supervisor.watchdog_ms", lambda v: 200 <= v <= 60000, "200 to 60000"),

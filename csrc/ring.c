@@ -120,15 +120,25 @@ uint64_t ae_ring_publish(ae_ring_t *ring, const void *records, uint32_t count)
     return ring->head;
 }
 
-/* Wake sleeping readers, if any; once per batch. */
+/* Wake sleeping readers, if any; once per batch. The mark is taken back before `wake` moves: a reader that marks itself
+ * later sees the new head instead, so no mark of one about to sleep is ever wiped out. */
 void ae_ring_wake(ae_ring_t *ring)
 {
     ae_ring_header_t *header = ring->header;
-    __atomic_fetch_add(&header->wake, 1, __ATOMIC_SEQ_CST); /* after head, before waiters: Dekker with ae_ring_wait */
-    if (__atomic_load_n(&header->waiters, __ATOMIC_SEQ_CST)) { /* sees a reader that may sleep */
-        __atomic_store_n(&header->waiters, 0, __ATOMIC_SEQ_CST); /* each sleeper sets it again */
+    if (__atomic_exchange_n(&header->waiters, 0, __ATOMIC_SEQ_CST)) { /* after head; partner: exchange in ae_ring_sleepy */
+        __atomic_fetch_add(&header->wake, 1, __ATOMIC_SEQ_CST);       /* partner: load in ae_ring_sleepy */
         syscall(SYS_futex, &header->wake, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
     }
+}
+
+/* Say that the caller is about to sleep on header->wake; it has to look at the head after this, and to sleep only while
+ * the word still has the value returned here. */
+uint32_t ae_ring_sleepy(const ae_ring_t *ring)
+{
+    ae_ring_header_t *header = ring->header;
+    uint32_t word = __atomic_load_n(&header->wake, __ATOMIC_SEQ_CST); /* before the mark; partner: add in ae_ring_wake */
+    __atomic_exchange_n(&header->waiters, 1, __ATOMIC_SEQ_CST); /* after a wake's exchange: carries its head along */
+    return word;
 }
 
 /* Last published sequence number, 0 when empty. */
@@ -199,14 +209,14 @@ int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t
 /* Sleep until something is there after cursor->taken, at most timeout_ns. 1 there is, 0 not. */
 int ae_ring_wait(const ae_ring_t *ring, const ae_cursor_t *cursor, int64_t timeout_ns)
 {
-    ae_ring_header_t *header = ring->header;
-    uint32_t word = __atomic_load_n(&header->wake, __ATOMIC_SEQ_CST); /* before the look at head */
-    __atomic_store_n(&header->waiters, 1, __ATOMIC_SEQ_CST);          /* partner: load of waiters in ae_ring_wake */
-    if (__atomic_load_n(&header->head, __ATOMIC_SEQ_CST) > cursor->taken) /* partner: head store in publish */
+    if (ae_ring_newest(ring) > cursor->taken)
         return 1;
     if (timeout_ns <= 0)
         return 0;
+    uint32_t word = ae_ring_sleepy(ring);
+    if (ae_ring_newest(ring) > cursor->taken)
+        return 1;
     struct timespec limit = {timeout_ns / 1000000000, timeout_ns % 1000000000};
-    syscall(SYS_futex, &header->wake, FUTEX_WAIT, word, &limit, NULL, 0);
+    syscall(SYS_futex, &ring->header->wake, FUTEX_WAIT, word, &limit, NULL, 0);
     return ae_ring_newest(ring) > cursor->taken;
 }

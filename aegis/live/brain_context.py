@@ -11,6 +11,7 @@ from typing import Any
 
 from aegis.config import Config, Risk
 from aegis.messages import Rules
+from aegis.native.features import Features
 from aegis.risk.gate import Limits
 from aegis.strategy.base import Quote, Tick
 from aegis.units import Num
@@ -21,6 +22,7 @@ def limits_of(risk: Risk) -> Limits:
     return Limits(
         order_notional_max=Num.parse(risk.order_notional_max),
         position_notional_max=Num.parse(risk.position_notional_max),
+        total_notional_max=Num.parse(risk.total_notional_max),
         collar_bps=risk.collar_bps,
         orders_per_s=risk.orders_per_s,
         open_orders_max=risk.open_orders_max,
@@ -44,6 +46,17 @@ class Context:
         self.random = Random(int(config.brain.params.get("seed", 1)))
         self.params: Mapping[str, Any] = config.brain.params
         self.symbols: Sequence[str] = tuple(brain.rules)
+        self.features: Features = brain.turns.features
+
+    @property
+    def changed(self) -> Any:
+        """Indices of the symbols the batch changed."""
+        return self.features.changed
+
+    @property
+    def rows(self) -> Any:
+        """Columns of `changed`."""
+        return self.features.rows
 
     def position(self, symbol: str) -> Num:
         """Signed position."""

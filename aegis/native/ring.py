@@ -101,6 +101,8 @@ class RingReader:
         cursor: last number taken; give it as from_seq to go on.
         laps, lost: how often this reader was overtaken, and how many records it missed.
 
+    `ring` and `place` are the C state and cursor, for whoever waits or takes in C; they live as long as the reader.
+
     Raises:
         RingRefused: missing file, or a header field differs (named).
     """
@@ -113,37 +115,37 @@ class RingReader:
             _refuse(self.path, lib.ae_ring_check(self._base, self._file.bytes, 0, 0, ffi.NULL))
         finally:
             self._file.close()
-        self.ring, self._cursor = ffi.new("ae_ring_t *"), ffi.new("ae_cursor_t *")
+        self.ring, self.place = ffi.new("ae_ring_t *"), ffi.new("ae_cursor_t *")
         lib.ae_ring_attach(self.ring, self._base)
         self.slot_bytes = int(self.ring.slot_bytes)
         self._dtype = _DTYPES.get(self.slot_bytes, np.dtype(f"V{self.slot_bytes}"))
         if from_seq == 0:
             from_seq = self.oldest - 1
-        self._cursor.taken = self.newest if from_seq is None else from_seq
+        self.place.taken = self.newest if from_seq is None else from_seq
 
     def read(self, limit: int = 4096) -> np.ndarray:
         """Up to `limit` records after the cursor, as a fresh array (dtype abi.TICK, or opaque 256-byte items)."""
         out = np.empty(min(limit, max(0, self.newest - self.cursor)), self._dtype)
         if not len(out):
             return out
-        got = lib.ae_ring_read(self.ring, self._cursor, ffi.from_buffer(out), len(out))
+        got = lib.ae_ring_read(self.ring, self.place, ffi.from_buffer(out), len(out))
         return out[:got]
 
     def wait(self, timeout_ms: float) -> bool:
         """Sleep (without the interpreter lock) until a record is there; False after the time-out or a signal."""
-        return bool(lib.ae_ring_wait(self.ring, self._cursor, int(timeout_ms * 1_000_000)))
+        return bool(lib.ae_ring_wait(self.ring, self.place, int(timeout_ms * 1_000_000)))
 
     @property
     def cursor(self) -> int:
-        return int(self._cursor.taken)
+        return int(self.place.taken)
 
     @property
     def laps(self) -> int:
-        return int(self._cursor.laps)
+        return int(self.place.laps)
 
     @property
     def lost(self) -> int:
-        return int(self._cursor.lost)
+        return int(self.place.lost)
 
     @property
     def epoch(self) -> int:

@@ -85,9 +85,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static ae_tick_t out[64];
     const uint8_t *at = guarded + CAPACITY - size;
     (void)ae_ws_parse(at, (uint32_t)size, CAPACITY, &frame, &reason);
-    int n = ae_tick_parse(at, (uint32_t)size, ae_market_symbols(markets[0]), out, 64, &parsed);
+    int n = ae_tick_parse(at, (uint32_t)size, ae_market_symbols(markets[0]), NULL, out, 64, &parsed);
     if (size > 2)
-        n = ae_tick_parse(at + 2, (uint32_t)size - 2, ae_market_symbols(markets[0]), out, 64, &parsed);
+        n = ae_tick_parse(at + 2, (uint32_t)size - 2, ae_market_symbols(markets[0]), NULL, out, 64, &parsed);
     for (int i = 1; i < n; i++)
         if (out[i].symbol != out[0].symbol || out[i].kind != out[0].kind)
             abort();
