@@ -8,6 +8,7 @@ What must stay true: exactly one order for each marked tick, none for others; no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from aegis.messages import Intent, Place, Side, Tif
@@ -16,6 +17,7 @@ from aegis.strategy.base import Context
 from aegis.units import Num
 
 SYMBOL = "BTCUSDT"
+wanted = itemgetter(*((abi.TICK.names or ()).index(name) for name in ("kind", "c", "d")))
 MARK = Num(769603, 1)  # an ask at or below this is a mark
 
 
@@ -23,21 +25,26 @@ class Marked:
     """Decides in Python: looks through the batch with one comparison and takes what is marked."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
-        self._level: dict[int, int] = {}
+        self._level = self._px_exp = self._qty_exp = 0
 
     def on_batch(self, ctx: Context, batch: Any) -> Sequence[Intent]:
-        """An order for each best price whose ask is at or below the mark."""
-        exp = int(batch["px_exp"][0])
-        level = self._level.get(exp)
-        if level is None:
-            level = self._level[exp] = MARK.at(exp)
-        hits = batch[(batch["c"] <= level) & (batch["kind"] == abi.KIND_BOOK_TICKER)]
+        """An order for each best price whose ask is at or below the mark: one comparison over the batch."""
+        if not self._level:
+            self._learn(ctx)
+        hits = (batch["c"] <= self._level).nonzero()[0]
         if not len(hits):
             return ()
+        rows = [wanted(batch[i].item()) for i in hits.tolist()]
         return [
-            Place(symbol=SYMBOL, side=Side.BUY, qty=Num(qty, qty_exp), price=Num(px, px_exp), tif=Tif.IOC)
-            for px, px_exp, qty, qty_exp in hits[["c", "px_exp", "d", "qty_exp"]].tolist()
+            Place(symbol=SYMBOL, side=Side.BUY, qty=Num(qty, self._qty_exp), price=Num(px, self._px_exp), tif=Tif.IOC)
+            for kind, px, qty in rows
+            if kind == abi.KIND_BOOK_TICKER
         ]
+
+    def _learn(self, ctx: Context) -> None:
+        rules = ctx.rules(SYMBOL)
+        assert rules is not None
+        self._px_exp, self._qty_exp, self._level = rules.px_exp, rules.qty_exp, MARK.at(rules.px_exp)
 
     def on_order(self, ctx: Context, update: Any) -> Sequence[Intent]:
         """Orders expire by themselves."""
