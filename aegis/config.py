@@ -39,11 +39,15 @@ class Aegis(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Venue(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Addresses and credentials. Empty addresses take the mode's own; in paper mode the supervisor gives them."""
+    """
+    Addresses, credentials, and `ca_file`: PEM of the authorities to trust for https and wss, empty = the system's.
+    Empty addresses take the mode's own; in paper mode the supervisor gives them.
+    """
 
     rest_url: str = ""
     stream_url: str = ""
     ws_api_url: str = ""
+    ca_file: str = ""
     keys_file: str = ""
     recv_window_ms: int = 5000
     weight_per_minute: int = 2400
@@ -133,7 +137,7 @@ class Supervisor(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Paper(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The venue simulator of paper mode. `port` 0 chooses one; `speed` is "1", a factor, or "max"."""
+    """The venue simulator of paper mode. `port` 0 chooses one; `speed` is "1", a factor, or "max"; `tls`: https, wss."""
 
     port: int = 0
     seed: int = 1
@@ -142,6 +146,7 @@ class Paper(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     speed: str = "1"
     wallet: str = "10000"
     events_per_s: int = 200
+    tls: bool = False
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from typing import Any
 from aegis.config import Config
 from aegis.errors import AegisError, ConfigError
 from aegis.limits import ORDERS_SLOTS
-from aegis.live import keys, log
+from aegis.live import caps, keys, log
 from aegis.live.brain_ids import open_ids
 from aegis.live.brain_loop import Collector, HotLoop, pin
 from aegis.live.brain_orders import Entry
@@ -176,7 +176,7 @@ def run(config: Config) -> int:
     """
     try:
         with asyncio.Runner(loop_factory=HotLoop) as runner:
-            return runner.run(_main(config))
+            return runner.run(_main(caps.enforce(config, Clock().now_ns(), log.get("brain"))))
     except ConfigError as e:
         log.get("brain").error("cannot start", why=e)
         return 2

@@ -81,3 +81,12 @@ class Context:
     def name(self, index: int) -> str:
         """Symbol of a record's index."""
         return self._brain.market.name(index)  # type: ignore[no-any-return]  # brain is duck-typed
+
+    def index(self, symbol: str) -> int | None:
+        """Index of a symbol's records."""
+        return self._brain.market.index.get(symbol)  # type: ignore[no-any-return]  # brain is duck-typed
+
+    def open(self) -> Sequence[str]:
+        """Symbols with a position or an unfinished order."""
+        working = (order.symbol for order in self._brain.entry.orders.live.values())
+        return tuple(dict.fromkeys([*self._brain.positions.held(), *working]))

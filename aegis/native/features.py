@@ -49,6 +49,7 @@ class Features:
         self.c = ffi.new("ae_features_t *")
         whole = np.frombuffer(ffi.buffer(self.c), np.uint8)
         rows = whole[ffi.offsetof("ae_features_t", "row") :].view(abi.FEATURE_ROW)
+        self._rows = _frozen(rows["value"])
         self._columns = {name: _frozen(rows["value"][:, i]) for i, name in enumerate(NAMES)}
         at = ffi.offsetof("ae_features_t", "changed")
         self._changed = _frozen(whole[at : at + 2 * SYMBOLS].view(np.uint16))
@@ -80,6 +81,10 @@ class Features:
         """The columns of `changed`, float64 `(changed, columns)`: row i is changed[i], in the order of NAMES."""
         count = self.c.changed_count
         return self._few[count][1] if count < len(self._few) else self._values[:count]
+
+    def row(self, symbol: int) -> Any:
+        """All columns of one symbol's index, float64, in the order of NAMES."""
+        return self._rows[symbol]
 
     def touch(self, symbol: int) -> Touch | None:
         """Newest quote of a symbol's index; None before the first."""

@@ -49,22 +49,29 @@ def caps_of(risk: Risk) -> Any:
     return caps
 
 
+def _most(value: Num, e: int) -> int:
+    """An upper bound at `e`, with the same values within it; 0, no bound, stays 0 and nothing else becomes it."""
+    if value and not floor_at(value, e):
+        raise Inexact(f"the bound {value} is nothing at {e} decimal places")
+    return floor_at(value, e)
+
+
 def rules_of(rules: Rules) -> Any:
     """
     Filters as `ae_gate_rules_t *`.
 
     Raises:
-        Inexact: a step or a minimum has more digits than the symbol's exponents.
+        Inexact: a step or a minimum has more digits than the symbol's exponents, or a maximum is nothing there.
     """
     px, qty = rules.px_exp, rules.qty_exp
     multiplier_e = max(rules.multiplier_up.trim().e, rules.multiplier_down.trim().e)
     return ffi.new(
         "ae_gate_rules_t *",
         {
-            "tick": rules.tick.at(px), "px_min": rules.price_min.at(px), "px_max": floor_at(rules.price_max, px),
-            "lot": rules.lot.at(qty), "qty_min": rules.qty_min.at(qty), "qty_max": floor_at(rules.qty_max, qty),
+            "tick": rules.tick.at(px), "px_min": rules.price_min.at(px), "px_max": _most(rules.price_max, px),
+            "lot": rules.lot.at(qty), "qty_min": rules.qty_min.at(qty), "qty_max": _most(rules.qty_max, qty),
             "market_lot": rules.market_lot.at(qty), "market_qty_min": rules.market_qty_min.at(qty),
-            "market_qty_max": floor_at(rules.market_qty_max, qty), "min_notional": rules.min_notional.trim().m,
+            "market_qty_max": _most(rules.market_qty_max, qty), "min_notional": rules.min_notional.trim().m,
             "min_notional_exp": rules.min_notional.trim().e, "multiplier_up": rules.multiplier_up.at(multiplier_e),
             "multiplier_down": rules.multiplier_down.at(multiplier_e), "multiplier_exp": multiplier_e,
             "px_exp": px, "qty_exp": qty, "trading": rules.status == "TRADING",

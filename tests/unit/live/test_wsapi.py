@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import Frame, Opcode
 
 from aegis.config import Venue
 from aegis.errors import OrderUnknown, RateLimited, Unreachable, VenueError
@@ -164,6 +165,41 @@ def test_a_refused_timestamp_is_measured_and_the_order_sent_once_more() -> None:
         assert abs(api.clock_offset_ms - ahead_ms) < 1000
 
     with_door(reply, use)
+
+
+def test_an_order_that_c_sent_is_answered_by_its_client_id() -> None:
+    """Law: a frame written on `conn` goes out as it is; the answer whose id is a text goes to `on_answer` alone."""
+
+    async def use(api: WsApi, door: Door) -> None:
+        came: asyncio.Future[tuple[str, dict[str, Any]]] = asyncio.get_running_loop().create_future()
+        api.on_answer = lambda client_id, answer: came.set_result((client_id, answer))
+        order = {"id": "ae-1-2", "method": "order.place", "params": {"symbol": "A"}}
+        assert api.conn is not None
+        if not api.conn.write(Frame(Opcode.TEXT, json.dumps(order).encode()).serialize(mask=True)):
+            api.kick()
+        by_call = await place(api)
+        assert await came == ("ae-1-2", {"id": "ae-1-2", **ok(order)})
+        assert door.seen[0] == order and by_call == ok(order)["result"]
+
+    with_door(ok, use)
+
+
+def test_c_loses_the_connection_before_it_is_closed() -> None:
+    """Law: `on_state` says None while the socket is still open, and the next connection when that one serves."""
+    seen: list[bool | None] = []
+
+    async def use(api: WsApi, _door: Door) -> None:
+        first = api.conn
+        assert first is not None
+        api.on_state = lambda conn: seen.append(conn is not first and conn.fd >= 0 if conn else first.fd < 0)
+        with pytest.raises(OrderUnknown):
+            await place(api)
+        assert api.conn is None
+        await api.connect()
+        assert api.conn is not None and api.conn is not first and first.fd < 0
+
+    with_door(lambda asked: None if asked["method"] == "order.place" else ok(asked), use)
+    assert seen[:2] == [False, True]
 
 
 def test_nobody_there_is_unreachable() -> None:
