@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import re
 import statistics
 import struct
 import subprocess
@@ -24,6 +25,8 @@ from pathlib import Path
 import path
 from table import Row
 
+from aegis.native._aegis import ffi, lib
+from aegis.native.encoder import Encoder
 from aegis.native.ring import RingReader, RingWriter
 
 HERE = Path(__file__).resolve().parent
@@ -141,6 +144,38 @@ def our_ring(records: int) -> float:
         return took
 
 
+def per_call(call: Callable[[], object], loops: int = 5_000) -> float:
+    """ns of one call from Python."""
+    began = time.perf_counter_ns()
+    for _ in range(loops):
+        call()
+    return (time.perf_counter_ns() - began) / loops
+
+
+def our_parse() -> float:
+    """ns a best-price frame into a record, one call of C from Python each."""
+    frame = re.search(rb'b\'(\{"stream.*)\'\n.*b\'(.*)\'', (HERE / "rival" / "parse.py").read_bytes())
+    assert frame is not None
+    text = frame[1] + frame[2]
+    symbols, parsed, out = ffi.new("ae_symtab_t *"), ffi.new("ae_parsed_t *"), ffi.new("ae_tick_t[]", 4)
+    predict = ffi.cast("ae_predict_t *", ffi.from_buffer(room := bytearray(lib.ae_predict_bytes())))
+    lib.ae_predict_init(predict, 0)
+    assert lib.ae_symtab_add(symbols, b"BTCUSDT", 7, 1, 3) == 0
+    took = per_call(lambda: lib.ae_tick_parse(text, len(text), symbols, predict, out, 4, parsed))
+    assert (out[0].a, out[0].b, out[0].c, out[0].d) == (769473, 374, 769683, 2237) and room
+    return took
+
+
+def our_order() -> float:
+    """ns a signed order frame, one call of C from Python each."""
+    with Encoder("k" * 64, b"s" * 64, 5000, 1) as encoder:
+        assert encoder.slot(0, "BTCUSDT", 1, 3)
+        intent = ffi.new("ae_intent_t *", {"side": 1, "type": 1, "tif": 2, "px": 769603, "qty": 1234})
+        now_ms = time.time_ns() // 1_000_000
+        assert len(encoder.frame(intent, now_ms) or b"") > 300, "no signed order"
+        return per_call(lambda: (encoder.frame(intent, now_ms), encoder.next()))
+
+
 def compared(what: str, ours: Callable[[], float], theirs: Callable[[], dict[str, float]], rounds: int) -> list[Row]:
     """Rows of rivals in turn with ours; the ratio says how many times ours they take."""
     mine, others = [], []
@@ -162,8 +197,10 @@ def rows(quick: bool) -> list[Row]:
         python = interpreter()
     except NotToBeHad as e:
         return [Row("rivals", "ours", float("nan"), detail=f"not to be had here: {e}")]
-    rounds, records = (1, 5_000) if quick else (5, 30_000)
+    rounds, records = (1, 5_000) if quick else (5, 20_000)
     found = bots(python, quick)
+    found += compared("parse a best price", our_parse, lambda: told(python, "parse.py", 3), rounds)
+    found += compared("a signed order", our_order, lambda: told(python, "sign.py", 3), rounds)
     found += compared("a record from process to process", lambda: our_ring(records),
                       lambda: told(python, "transport.py", records), rounds)  # fmt: skip
     return found
