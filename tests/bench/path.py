@@ -275,15 +275,15 @@ def _environment(
         "VENUE_KEYS_FILE": keys, "SYMBOLS_LIST": "BTCUSDT", "FEED_STREAMS": "bookTicker,depth@100ms,trade",
         "FEED_GAP_FILL": "false", "FEED_STALE_S": "3600", "FEED_WAIT": wait, "FEED_CPU": at.feed,
         "BRAIN_WAIT": wait, "BRAIN_CPU": at.brain, "BRAIN_STRATEGY": strategy, "BRAIN_CONFLATE_LAG": 0,
-        "RISK_ORDER_NOTIONAL_MAX": "10000000", "RISK_POSITION_NOTIONAL_MAX": "1000000000", "RISK_TOTAL_NOTIONAL_MAX": "1000000000",
-        "RISK_ORDERS_PER_S": 1000, "RISK_OPEN_ORDERS_MAX": 10000, "RISK_LOSS_LIMIT": "1000000000",
+        "RISK_ORDER_NOTIONAL_MAX": "10000000", "RISK_POSITION_NOTIONAL_MAX": "1000000000",
+        "RISK_TOTAL_NOTIONAL_MAX": "1000000000", "RISK_ORDERS_PER_S": 1000, "RISK_OPEN_ORDERS_MAX": 10000, "RISK_LOSS_LIMIT": "1000000000",
     }  # fmt: skip
     path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, **{f"AEGIS_{k}": str(v) for k, v in settings.items()}}
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds a process's threads have used, by the scheduler's own count (the clock tick misses short runs)."""
+    """Processor seconds a process's threads have used, by the scheduler's count (a clock tick misses short runs)."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(t.read_text().split()[0]) for t in tasks) / 1e9
 

@@ -23,9 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import path
+from aegis.native._aegis import ffi, lib
 from table import Row
 
-from aegis.native._aegis import ffi, lib
 from aegis.native.encoder import Encoder
 from aegis.native.ring import RingReader, RingWriter
 
@@ -118,8 +118,9 @@ def bots(python: Path, quick: bool) -> list[Row]:
 def _fill(where: str, records: int, go: str) -> None:
     ring = RingWriter(where, 1 << 17, RECORD.size, "market")
     Path(go).touch()
+    began = time.perf_counter_ns()
     for i in range(records):
-        ring.publish(RECORD.pack(0, i, 0, 0, 1, 2, 3, 4))
+        ring.publish(RECORD.pack(0, i, began, 0, 1, 2, 3, 4))
 
 
 def our_ring(records: int) -> float:
@@ -131,13 +132,12 @@ def our_ring(records: int) -> float:
         while not Path(go).exists():
             time.sleep(0.001)
         reader = RingReader(where, from_seq=0)
-        while not reader.newest:
-            time.sleep(0)
-        began, got, total = time.perf_counter_ns(), 0, 0
+        began = got = total = 0
         while got < records:
+            if not reader.wait(1000):
+                continue
             batch = reader.read(4096)
-            got += len(batch)
-            total += int(batch["exch_ns"].sum()) if len(batch) else 0
+            got, total, began = got + len(batch), total + int(batch["exch_ns"].sum()), int(batch["recv_ns"][0])
         took = (time.perf_counter_ns() - began) / records
         writer.join()
         assert not reader.lost and total == records * (records - 1) // 2, "records lost or torn"
