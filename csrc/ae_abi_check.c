@@ -45,3 +45,4 @@ AE_SIZE(ae_hist_block_t, 64 + AE_HOPS * sizeof(ae_hist_t));
 AE_SIZE(ae_hist_header_t, 4096);
 AE_SIZE(ae_trigger_t, 64);
 AE_SIZE(ae_placed_t, 152);
+AE_SIZE(ae_take_t, 40 + 4 * 4 * AE_SYMBOLS_MAX);

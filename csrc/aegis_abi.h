@@ -635,19 +635,34 @@ typedef struct ae_wait {
     uint8_t reserved1[56];
 } ae_wait_t;
 
+/* What one reader of the market ring remembers between batches. books: page whose symbols with a book may lose depth
+ * runs; last: 1 + place in the batch of the newest record (or head of a run) of what conflates, by kind and symbol. */
+typedef struct ae_take {
+    const ae_books_header_t *books;
+    uint64_t next;
+    uint64_t conflated;
+    uint64_t cut;
+    uint32_t run;
+    uint32_t lagging;
+    uint32_t last[4][1024];
+} ae_take_t;
+
 /* What a turn of the brain found (enum ae_turn_found, as bits). */
 enum ae_turn_found {
     AE_TURN_MARKET = 1, AE_TURN_ACCOUNT = 2, AE_TURN_OTHERS = 16, AE_TURN_LOOK = 32, AE_TURN_TIMER = 64,
-    AE_TURN_IDLE = 128, AE_TURN_ANEW = 256
+    AE_TURN_IDLE = 128, AE_TURN_ANEW = 256, AE_TURN_ENDED = 512
 };
 
 /* The brain's turn: what it reads, what it folds into, when it last looked. NULL: not there (yet). Owner: the thread
- * that turns. now_ns is the wall clock when the batch was taken, mono_ns the monotonic one. */
+ * that turns. now_ns is the wall clock when the batch was taken, mono_ns the monotonic one; lag: more records behind,
+ * and a batch is conflated (0 never); warm_slot: whose way of an order is kept in the caches. */
 typedef struct ae_turn {
     ae_wait_t *wait;
     ae_features_t *features;
     ae_hist_block_t *hist;
     ae_control_block_t *block;
+    ae_gate_t *gate;
+    ae_desk_t *desk;
     int64_t now_ns;
     int64_t mono_ns;
     int64_t looked_ns;
@@ -658,11 +673,16 @@ typedef struct ae_turn {
     uint64_t over_budget;
     uint64_t turns;
     uint64_t records;
+    uint64_t conflated;
+    uint64_t lag;
     uint64_t epoch;
     uint32_t count;
     uint32_t undecided;
+    uint32_t warm_slot;
+    uint32_t reserved;
     const ae_ring_t *market;
     ae_cursor_t *taken;
+    ae_take_t take;
     ae_tick_t batch[4096];
 } ae_turn_t;
 
@@ -680,6 +700,10 @@ uint64_t ae_ring_oldest(const ae_ring_t *ring);
 int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t max);
 int ae_ring_wait(const ae_ring_t *ring, const ae_cursor_t *cursor, int64_t timeout_ns);
 
+/* take.c */
+void ae_take_init(ae_take_t *take, const void *books_page);
+int ae_take(ae_take_t *take, const ae_ring_t *ring, ae_cursor_t *cursor, ae_tick_t *out, uint32_t room, uint64_t lag);
+
 /* wait.c */
 void ae_wait_init(ae_wait_t *wait, uint32_t how, int64_t spin_ns);
 int ae_wait_watch(ae_wait_t *wait, int fd);
@@ -690,6 +714,7 @@ void ae_wait_close(ae_wait_t *wait);
 /* hist.c */
 int64_t ae_hist_now(void);
 void ae_hist_add(ae_hist_block_t *block, uint32_t hop, int64_t ns);
+void ae_hist_ticks(ae_hist_block_t *block, uint32_t hop, const ae_tick_t *ticks, uint32_t count, int64_t now_ns);
 void ae_hist_begin(ae_hist_block_t *block, uint64_t pid, int64_t now_ns);
 void ae_hist_copy(const ae_hist_block_t *block, uint32_t hop, ae_hist_t *out);
 int64_t ae_hist_edge(uint32_t cell);
@@ -718,9 +743,9 @@ int ae_book_read(const ae_book_entry_t *entry, ae_book_entry_t *out);
 
 /* turn.c */
 void ae_turn_init(ae_turn_t *turn, ae_wait_t *wait, ae_features_t *features, int64_t timer_ns, int64_t budget_ns);
-void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor);
+void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor, const void *books_page);
 int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns);
-void ae_turn_decided(ae_turn_t *turn);
+int64_t ae_turn_decided(ae_turn_t *turn);
 int ae_memory_lock(void);
 
 /* features.c */

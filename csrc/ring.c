@@ -125,8 +125,8 @@ uint64_t ae_ring_publish(ae_ring_t *ring, const void *records, uint32_t count)
 void ae_ring_wake(ae_ring_t *ring)
 {
     ae_ring_header_t *header = ring->header;
-    if (__atomic_exchange_n(&header->waiters, 0, __ATOMIC_SEQ_CST)) { /* after head; partner: exchange in ae_ring_sleepy */
-        __atomic_fetch_add(&header->wake, 1, __ATOMIC_SEQ_CST);       /* partner: load in ae_ring_sleepy */
+    if (__atomic_exchange_n(&header->waiters, 0, __ATOMIC_SEQ_CST)) { /* after head; partner: ae_ring_sleepy */
+        __atomic_fetch_add(&header->wake, 1, __ATOMIC_SEQ_CST);         /* partner: load in ae_ring_sleepy */
         syscall(SYS_futex, &header->wake, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
     }
 }
@@ -136,7 +136,7 @@ void ae_ring_wake(ae_ring_t *ring)
 uint32_t ae_ring_sleepy(const ae_ring_t *ring)
 {
     ae_ring_header_t *header = ring->header;
-    uint32_t word = __atomic_load_n(&header->wake, __ATOMIC_SEQ_CST); /* before the mark; partner: add in ae_ring_wake */
+    uint32_t word = __atomic_load_n(&header->wake, __ATOMIC_SEQ_CST); /* before the mark; partner: ae_ring_wake */
     __atomic_exchange_n(&header->waiters, 1, __ATOMIC_SEQ_CST); /* after a wake's exchange: carries its head along */
     return word;
 }

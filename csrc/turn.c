@@ -1,13 +1,14 @@
 /* What the brain's thread does between two decisions, in one call: wait for rings and descriptor, take a batch of the
- * market, fold its features, stamp its way so far.
+ * market, show it to the desk, fold its features, stamp its way so far.
  *
- *   step: [the last batch was decided] -> wait -> take -> fold -> what was found, as bits
+ *   step: [the last batch was decided] -> wait -> take -> desk (gate's quotes, armed triggers) -> fold -> what was found
  *
  * Problem: each crossing from Python costs more than the work behind it, and a strategy may be asked 20 000 times a second.
  * What must stay true: account news that came before a batch is told with it (AE_TURN_ACCOUNT is looked at once more after
  * the batch was taken), so no decision is made on an older account than market; a step ends at the next look or timer at
  * the latest, and names the descriptor whenever it is ready, so what is cold is never starved; the watchdog's progress
- * moves with each step and with nothing else; after the market's writer was replaced nothing seen before counts. */
+ * moves with each step and with nothing else; after the market's writer was replaced nothing seen before counts, for
+ * features, gate and triggers alike. */
 #define _GNU_SOURCE
 #include "ae_internal.h"
 
@@ -18,6 +19,7 @@
 enum { MARKET = 0, ACCOUNT = 1 };
 #define LOOK_NS 10000000 /* housekeeping at most a hundred times a second */
 #define IDLE_NS 50000000 /* and at least so often */
+#define WARM_NS 5000000  /* idle: how often the way of an order is walked, so that caches keep it */
 
 static int64_t mono(void)
 {
@@ -38,22 +40,36 @@ void ae_turn_init(ae_turn_t *turn, ae_wait_t *wait, ae_features_t *features, int
     turn->budget_ns = budget_ns;
 }
 
-/* The wait's place 0 is now this ring (NULL: none): read the market from it; features start anew. Owner's thread, as for
- * all here. */
-void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor)
+/* Another feed writes: what was seen before does not count. */
+static void forget(ae_turn_t *turn)
 {
+    ae_features_reset(turn->features);
+    if (turn->gate)
+        ae_gate_forget(turn->gate);
+    if (turn->desk)
+        ae_desk_disarm_all(turn->desk, AE_ENDED_UNTRUSTED);
+}
+
+/* Read the market from this ring (NULL: none) and wait for it at place 0; all starts anew. books_page: for ae_take,
+ * NULL: none yet. Call it again with a new page. Owner's thread, as for all here. */
+void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor, const void *books_page)
+{
+    ae_take_init(&turn->take, books_page);
+    if (turn->market == ring)
+        return;
     turn->market = ring;
     turn->taken = cursor;
     turn->epoch = ring ? ring->header->epoch : 0;
     ae_wait_ring(turn->wait, MARKET, ring, cursor);
-    ae_features_reset(turn->features);
+    forget(turn);
 }
 
-/* The strategy has answered for the batch: its time is counted, once. AE_HOP_DECIDED, and against the budget. */
-void ae_turn_decided(ae_turn_t *turn)
+/* The strategy has answered for the batch: its time is counted, once. AE_HOP_DECIDED, and against the budget. Returns the
+ * wall clock. */
+int64_t ae_turn_decided(ae_turn_t *turn)
 {
     if (!turn->undecided)
-        return;
+        return ae_hist_now();
     turn->undecided = 0;
     int64_t took = mono() - turn->mono_ns;
     ae_hist_add(turn->hist, AE_HOP_DECIDED, took);
@@ -61,6 +77,7 @@ void ae_turn_decided(ae_turn_t *turn)
         turn->over_budget++;
     if (took > turn->worst_ns)
         turn->worst_ns = took;
+    return ae_hist_now();
 }
 
 static int account_news(const ae_turn_t *turn)
@@ -81,18 +98,27 @@ static void stamp_taken(const ae_turn_t *turn)
     }
 }
 
+/* Show `count` records (0: only that time has passed) to the desk. */
+static int show(ae_turn_t *turn)
+{
+    return turn->desk && ae_desk_look(turn->desk, turn->batch, turn->count, turn->now_ns) ? AE_TURN_ENDED : 0;
+}
+
 /* A batch into `batch`, `count` records; bits of what was found. */
 static int take(ae_turn_t *turn)
 {
     int found = 0;
-    turn->count = (uint32_t)ae_ring_read(turn->market, turn->taken, turn->batch, AE_TURN_BATCH);
+    uint64_t conflated = turn->take.conflated;
+    turn->count = (uint32_t)ae_take(&turn->take, turn->market, turn->taken, turn->batch, AE_TURN_BATCH, turn->lag);
+    turn->conflated += turn->take.conflated - conflated;
     turn->now_ns = ae_hist_now();
     uint64_t epoch = __atomic_load_n(&turn->market->header->epoch, __ATOMIC_ACQUIRE); /* partner: ae_ring_take */
     if (epoch != turn->epoch) {
         turn->epoch = epoch;
-        ae_features_reset(turn->features);
+        forget(turn);
         found = AE_TURN_ANEW;
     }
+    found |= show(turn);
     if (!turn->count)
         return found;
     stamp_taken(turn);
@@ -102,18 +128,31 @@ static int take(ae_turn_t *turn)
     return found | AE_TURN_MARKET;
 }
 
+/* Wait, and while there is nothing to do keep the way of an order warm. */
+static int wait_warm(ae_turn_t *turn, int64_t rest)
+{
+    for (;;) {
+        int64_t slice = turn->desk && rest > WARM_NS ? WARM_NS : rest;
+        int ready = ae_wait_any(turn->wait, slice > 0 ? slice : 0);
+        if (ready || slice == rest)
+            return ready;
+        rest -= slice;
+        ae_desk_warm(turn->desk, turn->warm_slot, ae_hist_now());
+    }
+}
+
 /* One turn: wait at most timeout_ns (0: only look; below 0: no limit of the caller's) and take what came. Returns bits of
  * enum ae_turn_found; AE_TURN_MARKET: `batch` holds `count` records and the features are those after them, until the next
  * step. AE_TURN_IDLE: nothing at all came. allocates: no. */
 int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns)
 {
-    ae_turn_decided(turn);
+    (void)ae_turn_decided(turn);
     int64_t now = mono(), rest = turn->looked_ns + IDLE_NS - now;
     if (turn->timed_ns + turn->timer_ns - now < rest)
         rest = turn->timed_ns + turn->timer_ns - now;
     if (timeout_ns >= 0 && timeout_ns < rest)
         rest = timeout_ns;
-    int ready = ae_wait_any(turn->wait, rest > 0 ? rest : 0);
+    int ready = wait_warm(turn, rest);
     turn->now_ns = ae_hist_now();
     turn->mono_ns = mono();
     turn->count = 0;
@@ -124,6 +163,8 @@ int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns)
     if (turn->mono_ns - turn->looked_ns >= LOOK_NS) {
         turn->looked_ns = turn->mono_ns;
         found |= AE_TURN_LOOK;
+        if (!turn->count)
+            found |= show(turn);
     }
     if (turn->mono_ns - turn->timed_ns >= turn->timer_ns) {
         turn->timed_ns = turn->mono_ns;

@@ -9,7 +9,7 @@
  *
  * The helper is told of edges only, so a descriptor once ready stays "hot": it is asked directly at each call until it
  * is found not ready. `word` is read before that look, so an edge after it is a new value.
- * Forbidden: to sleep while a record is there that was published with a wake; to sleep while the descriptor is ready. */
+ * Forbidden: to sleep while a record is there that was published with a wake, or while the descriptor is ready. */
 #define _GNU_SOURCE
 #include "ae_internal.h"
 
@@ -59,7 +59,7 @@ static void relax(void)
 #endif
 }
 
-/* Prepare a zeroed or closed state. how: enum ae_wait_how; spin_ns: how long AE_WAIT_ADAPTIVE spins before it sleeps. */
+/* Prepare a zeroed or closed state. how: enum ae_wait_how; spin_ns: how long AE_WAIT_ADAPTIVE spins. */
 void ae_wait_init(ae_wait_t *wait, uint32_t how, int64_t spin_ns)
 {
     memset(wait, 0, sizeof *wait);

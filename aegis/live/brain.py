@@ -27,6 +27,9 @@ from aegis.live.wsapi import WsApi
 from aegis.messages import Rules
 from aegis.native import orders as wire
 from aegis.native.control import ControlPage
+from aegis.native.desk import Desk
+from aegis.native.encoder import Encoder
+from aegis.native.gate import Gate
 from aegis.native.ring import RingWriter
 from aegis.native.turn import memory_lock
 from aegis.venue.rules import parse_exchange_info
@@ -98,7 +101,9 @@ async def _turns(brain: Brain, stop: asyncio.Event) -> None:
     brain.turns.wait.watch(loop.hot.fileno())
     brain.collector = Collector()
     brain.log.info("brain ready", strategy=brain.config.brain.strategy, symbols=len(brain.rules),
-                   epoch=brain.entry.ids.epoch, wait=brain.config.brain.wait, in_memory=memory_lock())  # fmt: skip
+                   wait=brain.config.brain.wait, in_memory=memory_lock())  # fmt: skip
+    for symbol, why in brain.desk.gate.left_out.items():
+        brain.log.warn("cannot be traded", symbol=symbol, why=why)
     loop.hot.fault = failed.set_exception
     loop.hot.hot = brain.turn
     await _first(failed, stop)
@@ -109,15 +114,17 @@ async def _work(config: Config, clock: Clock, notifier: Notifier, stop: asyncio.
     shm.mkdir(parents=True, exist_ok=True, mode=0o700)
     creds = keys.load(config)
     rest, ws = Rest(config.venue, creds, clock), WsApi(config.venue, creds, clock)
-    entry = Entry(rest, ws, open_ids(config.state_path() / "order-ids.json"), config.venue.recv_window_ms,
-                  clock=clock, log=log.get("brain"))  # fmt: skip
+    ids = open_ids(config.state_path() / "order-ids.json")
+    entry = Entry(rest, ws, config.venue.recv_window_ms, clock=clock, log=log.get("brain"))
     ring = entry.ring = _recover(config, entry, clock.now_ns())
     tasks: list[asyncio.Task[None]] = []
     brain: Brain | None = None
     try:
         tasks.append(beat := asyncio.create_task(_beat(notifier, clock)))
         rules = await _first(_rules(rest, config), stop)
-        brain = Brain(config, rules, entry, ControlPage(str(shm / "control"), create=True), clock, notifier)
+        encoder = Encoder(creds.api_key, creds.secret, config.venue.recv_window_ms, ids.epoch)
+        desk = Desk(Gate(config.risk, rules), encoder, ring, ids.reserve)
+        brain = Brain(config, desk, entry, ControlPage(str(shm / "control"), create=True), clock, notifier)
         tasks.append(asyncio.create_task(_connected(ws)))
         entry.spawn(_leftovers(entry))
         beat.cancel()
@@ -134,6 +141,8 @@ async def _work(config: Config, clock: Clock, notifier: Notifier, stop: asyncio.
         if brain is not None:
             brain.close()
         await asyncio.gather(ws.close(), rest.close(), return_exceptions=True)
+        if brain is not None:
+            brain.desk.close()
         ring.close()
 
 

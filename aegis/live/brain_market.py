@@ -51,6 +51,11 @@ class MarketView:
             self.names = list(names)
             self.index = {name: i for i, name in enumerate(self.names)}
 
+    @property
+    def page(self) -> BooksReader | None:
+        """The books page, once there is one."""
+        return self._books
+
     def name(self, index: int) -> str:
         """Symbol of an index; "" when the page does not show it yet."""
         if index >= len(self.names):

@@ -19,21 +19,22 @@ from typing import Any
 from aegis.config import Config
 from aegis.live import log
 from aegis.live.brain_account import Positions
-from aegis.live.brain_context import Context, limits_of, ticks_of
+from aegis.live.brain_context import Context, ticks_of
 from aegis.live.brain_loop import Collector, HotLoop
 from aegis.live.brain_market import MarketView
 from aegis.live.brain_orders import Entry
 from aegis.live.brain_rings import Tail
+from aegis.live.brain_truth import Truth
 from aegis.live.clock import Clock
 from aegis.live.notify import Notifier
-from aegis.messages import Halt, Intent, Note, OrderRecord, OrderStep, OrderUpdate, Place, Refusal, Rules, TradeLite
+from aegis.messages import Halt, Intent, Note, OrderRecord, OrderStep, OrderUpdate, Place, Refusal, Side, TradeLite
 from aegis.native import account, turn
 from aegis.native.control import ControlPage
-from aegis.native.latency import LatencyPage
+from aegis.native.desk import Desk, End, Placed
+from aegis.native.latency import HOP, LatencyPage
 from aegis.native.wait import Wait
-from aegis.risk.gate import Gate, View
 from aegis.strategy.base import load
-from aegis.venue.rules import check_order
+from aegis.units import Num
 
 STOP_S = 1.3
 TOLD_NS = 1_000_000_000
@@ -44,33 +45,50 @@ class Brain:
     """Everything one turn needs; see the module."""
 
     def __init__(
-        self, config: Config, rules: list[Rules], entry: Entry, page: ControlPage, clock: Clock, notifier: Notifier
+        self, config: Config, desk: Desk, entry: Entry, page: ControlPage, clock: Clock, notifier: Notifier
     ) -> None:
         shm = config.shm_path()
-        self.config, self.entry, self.clock, self.page = config, entry, clock, page
+        self.config, self.entry, self.desk, self.clock, self.page = config, entry, desk, clock, page
         self.block, self.log, self.notifier = page.block("brain"), log.get("brain"), notifier
-        latency = LatencyPage(shm / "latency", create=True).block("brain")
-        latency.begin()
+        self.latency = LatencyPage(shm / "latency", create=True).block("brain")
+        self.latency.begin()
         self.turns = turn.Turn(
-            Wait(config.brain.wait), config.brain.timer_ms, config.brain.budget_us,
-            block=self.block.pointer(), hist=latency.block,
+            Wait(config.brain.wait), config.brain.timer_ms, config.brain.budget_us, lag=config.brain.conflate_lag,
+            block=self.block.pointer(), hist=self.latency.block,
         )  # fmt: skip
-        self._keep = latency
-        self.rules = {r.symbol: r for r in rules}
+        self.rules = {r.symbol: r for r in desk.gate.rules}
         self.market = MarketView(shm / "books", self.rules, self.turns)
         self.positions = Positions(shm / "positions.json")
+        self.truth = Truth(desk.gate, self.positions, entry, self.market)
         self.ring_market, self.ring_account = Tail(shm / "market"), Tail(shm / "account", from_oldest=True)
-        self.gate = Gate(limits_of(config.risk), lambda place, rules, price: check_order(rules, place, price))
         self.strategy = load(config.brain.strategy, config.brain.params)
         self.ctx = Context(self, config)
         self._on_batch = getattr(self.strategy, "on_batch", None)
+        self._on_trigger = getattr(self.strategy, "on_trigger", None)
         self.halted, self.stopping, self.faulted = True, False, False
         self.ended = asyncio.Event()  # stopping, and no order works any more
         self.collector: Collector | None = None
         self._resume_epoch = self.page.resume_epoch
         self._told_ns = self._over_told = 0
+        self._beyond: list[bytes] = []  # what was armed, disarmed or fired in this turn, for its digest
         self.refused: dict[str, int] = {}
+        self._join()
+
+    def _join(self) -> None:
+        """Everybody is told of everybody."""
+        entry, latency = self.entry, self.latency
+        entry.desk = self.desk
+        entry.acknowledged = lambda ns: latency.add(HOP["acknowledged"], ns)
+        entry.ws.on_answer, entry.ws.on_state = self._on_answer, entry.on_state
+        self.desk.hist(latency.block)
+        self.desk.gate.control(self.page)
+        self.turns.desk(self.desk)
+        self.truth.push()
         self.block.progress()
+
+    def _on_answer(self, name: str, answer: dict[str, Any]) -> None:
+        self.entry.on_answer(name, answer)
+        self.truth.push()
 
     # -- halts
 
@@ -78,6 +96,7 @@ class Brain:
         """Latch: no entries until the operator resumes."""
         self.halted = True
         self.block.halt(reason)
+        self.desk.disarm_all(End.HALTED)
         self.log.error("halted", reason=reason.name, why=why)
 
     # -- one turn
@@ -89,12 +108,12 @@ class Brain:
         self.ctx.now_ns = c.now_ns
         if found == turn.MARKET:  # nearly always
             intents = self._on_market()
-            if not intents:
+            if not intents and not self._beyond:
                 return False
         else:
             intents = self._beside(found)
-        if intents:
-            self._act(intents, c.now_ns)
+        if intents or self._beyond:
+            self._act(intents)
         return True
 
     def _beside(self, found: int) -> Sequence[Intent]:
@@ -102,8 +121,12 @@ class Brain:
         if found & turn.LOOK:
             self._look()
         intents: list[Intent] = []
+        if found & turn.ENDED:
+            intents += self._triggers()
         if found & turn.ACCOUNT:
-            for update in self._account():
+            updates = self._account()
+            self.truth.push()
+            for update in updates:
                 intents += self._ask("on_order", update)
         if found & turn.MARKET:
             intents += self._on_market()
@@ -111,29 +134,39 @@ class Brain:
             intents += self._ask("on_timer")
         if self.collector is not None:
             (self.collector.idle if found & turn.IDLE else self.collector.busy)()
+        if found & turn.IDLE:
+            self.desk.refill()
         return intents
 
     def _look(self) -> None:
         """Latch of all processes, resume, positions page, appended symbols, rings made anew, supervisor."""
+        c = self.turns.c
         epoch = self.page.resume_epoch
         if epoch != self._resume_epoch:
             self._resume_epoch, self.faulted = epoch, False
+            self.entry.touched |= set(self.entry.halted)
             self.entry.halted.clear()
             self.block.clear_halt()
         self.halted = bool(self.page.halted())
-        self.positions.refresh()
         self.market.refresh()
-        for tail, attach in ((self.ring_market, self.turns.market), (self.ring_account, self.turns.account)):
-            tail.look()
-            reader = tail.reader()
-            if reader is not None:
-                attach(reader)
+        books = self.market.page
+        if books is not None:
+            self.desk.gate.books(books, self.market.names)
+        self.ring_market.look()
+        self.ring_account.look()
+        market, account_ = self.ring_market.reader(), self.ring_account.reader()
+        if market is not None:
+            self.turns.market(market, books)
+        if account_ is not None:
+            self.turns.account(account_)
         self.entry.settle()
+        self.truth.entries = not self.stopping
+        self.truth.look(c.now_ns)
         if self.stopping and not self.entry.orders.live:
             self.ended.set()
-        self.notifier.ping(self.turns.c.turns, self.turns.c.mono_ns)
-        if self.turns.c.mono_ns - self._told_ns > TOLD_NS:
-            self._told_ns = self.turns.c.mono_ns
+        self.notifier.ping(c.turns, c.mono_ns)
+        if c.mono_ns - self._told_ns > TOLD_NS:
+            self._told_ns = c.mono_ns
             self._tell()
 
     def _tell(self) -> None:
@@ -143,6 +176,7 @@ class Brain:
             block.set(name, value)
         block.set("market_records", c.records)
         block.set("market_lost", self.ring_market.lost_n())
+        block.set("market_conflated", c.conflated)
         block.set("batches_over_budget", c.over_budget)
         block.set("batch_worst_us", c.worst_ns // 1000)
         if c.over_budget != self._over_told:
@@ -160,16 +194,19 @@ class Brain:
         if self.ring_account.lost:
             self.ring_account.lost = False
             self.halt(Halt.LAPPED, f"account ring: records lost after {before}")
-            self.entry.ask_all()
+            self.entry.settler.ask_all()
         for i, slot in enumerate(slots):
             news = account.unpack(slot)
             if isinstance(news, OrderUpdate | TradeLite):
                 self.positions.apply(news, self.ring_account.epoch, first + i)
+                self.entry.touched.add(news.symbol)
                 if self.entry.apply(news) and isinstance(news, OrderUpdate):
                     ours.append(news)
             elif isinstance(news, Note) and news.what == "STREAM_UP":
-                self.entry.ask_all()
+                self.entry.settler.ask_all()
         return ours
+
+    # -- the strategy
 
     def _on_market(self) -> Sequence[Intent]:
         """What the strategy makes of the batch."""
@@ -201,45 +238,96 @@ class Brain:
         self.halt(Halt.STRATEGY_FAULT, f"{method}: {type(e).__name__}: {e}")
         return NOTHING
 
-    def _act(self, intents: Sequence[Intent], now: int) -> None:
-        digest = hashlib.blake2b(digest_size=7)
+    def arm(self, place: Place, best: Side, price: Num, until_ns: int, above: bool) -> int:
+        """An order that fires by itself; -1 when it is refused."""
+        market = self.market.index.get(place.symbol)
+        handle, reason = -1, Refusal.UNKNOWN_SYMBOL
+        if market is not None:
+            handle, reason = self.desk.arm(
+                place, market, best, price, above=above, until_ns=until_ns, now_ns=self.ctx.now_ns
+            )
+        self._beyond.append(f"arm {_said(place)} {best:d} {price} {until_ns} {above:d} {reason:d}".encode())
+        if reason is not Refusal.ACCEPTED:
+            self._refuse(place, reason)
+        return handle
+
+    def disarm(self, handle: int) -> bool:
+        """Take an armed order back."""
+        done = self.desk.disarm(handle)
+        self._beyond.append(f"disarm {handle} {done:d}".encode())
+        return done
+
+    def _triggers(self) -> list[Intent]:
+        """Armed orders that are over: fired ones are orders like any other."""
+        intents: list[Intent] = []
+        for ended in self.desk.ended():
+            self._beyond.append(f"ended {ended.handle} {ended.why:d}".encode())
+            name = f"triggers_{ended.why.name.lower()}"
+            self.entry.counts[name] = self.entry.counts.get(name, 0) + 1
+            if ended.placed is not None:
+                self._follow(ended.place, ended.placed)
+            if self._on_trigger is not None:
+                intents += self._ask("on_trigger", ended)
+        self.truth.push()
+        return intents
+
+    # -- orders
+
+    def _act(self, intents: Sequence[Intent]) -> None:
+        """Send first, then write down: each byte leaves before the books of the one before are done."""
+        entry, place, now = self.entry, self.desk.place, self.turns.decided()
+        done: list[Placed | None] = []
         for intent in intents:
-            digest.update(repr(intent).encode())
-            reason = self.gate.check(intent, self.view(intent.symbol), now)
-            digest.update(bytes([reason]))
-            if not isinstance(intent, Place):
-                self.entry.cancel(intent)
-            elif reason is Refusal.ACCEPTED:
-                self.entry.place(intent)
+            if isinstance(intent, Place):
+                done.append(place(intent, now))
             else:
-                self.refused[reason.name] = self.refused.get(reason.name, 0) + 1
-                self.entry.refuse(intent, reason)
-        self.entry.write(
+                entry.cancel(intent)
+                done.append(None)
+        digest = hashlib.blake2b(digest_size=7)
+        for said in self._beyond:
+            digest.update(said)
+        self._beyond.clear()
+        for intent, placed in zip(intents, done, strict=True):
+            if not isinstance(intent, Place):
+                digest.update(f"cancel {intent.symbol} {intent.client_id}".encode())
+            if not isinstance(intent, Place) or placed is None:
+                continue
+            digest.update(f"{_said(intent)} {placed.refusal:d}".encode())
+            self._follow(intent, placed)
+            if placed.sent and self.turns.c.count:
+                self._measure(placed)
+        entry.write(
             OrderRecord(
-                step=OrderStep.TURN, now_ns=now, market_seq=self.ring_market.taken(), account_seq=self.ring_account.seq,
-                digest=int.from_bytes(digest.digest(), "little"),
+                step=OrderStep.TURN, now_ns=self.ctx.now_ns, market_seq=self.ring_market.taken(),
+                account_seq=self.ring_account.seq, digest=int.from_bytes(digest.digest(), "little"),
             )
         )  # fmt: skip
+        self.truth.push()
 
-    def view(self, symbol: str) -> View:
-        """What the gate has to know now."""
-        quote, open_ = self.market.quote(symbol), self.entry.orders.exposure(symbol)
-        unseen = self.entry.unseen.get(symbol)
-        settled = unseen is None or self.positions.page.reconciled_ns > unseen[1]
-        return View(
-            rules=self.rules.get(symbol), bid=quote.bid if quote else None, ask=quote.ask if quote else None,
-            trusted=quote is not None, reconciled=settled and self.positions.reconciled(self.ctx.now_ns),
-            halted=self.halted or self.stopping, symbol_halted=symbol in self.entry.halted,
-            connected=self.ctx.now_ns >= self.entry.paused_until_ns, position=self.positions.position(symbol),
-            open_buy=open_.buy, open_sell=open_.sell, reduce_buy=open_.buy_reduce, reduce_sell=open_.sell_reduce,
-            open_orders=len(self.entry.orders.live), pnl=self.positions.pnl(self.market),
-        )  # fmt: skip
+    def _measure(self, placed: Placed) -> None:
+        """From the first record of the batch, for it waited longest."""
+        received = self.turns.c.batch[0].recv_ns
+        if received > 0:
+            self.latency.add(HOP["tick_to_wire"], placed.written_ns - received)
+
+    def _follow(self, place: Place, placed: Placed) -> None:
+        if placed.refusal is Refusal.ACCEPTED:
+            self.turns.c.warm_slot = self.desk.gate.slots[place.symbol]
+            self.entry.follow(place, placed)
+        else:
+            self._refuse(place, placed.refusal)
+
+    def _refuse(self, place: Place, reason: Refusal) -> None:
+        self.refused[reason.name] = self.refused.get(reason.name, 0) + 1
+        self.entry.refuse(place, reason)
 
     # -- stop
 
     async def stop(self) -> None:
         """No more decisions; every order cancelled and its end read, within `STOP_S`."""
-        self.stopping = True
+        self.stopping, self.truth.entries = True, False
+        self.desk.disarm_all(End.ASKED)
+        self.truth.push()
         deadline = self.clock.mono_ns() + int(STOP_S * 1e9)
         await self.entry.pending(STOP_S / 4)
         symbols = {o.symbol for o in self.entry.orders.live.values()}
@@ -267,3 +355,9 @@ class Brain:
         held = {s: str(self.positions.position(s)) for s in self.positions.held()}
         counts = " ".join(f"{k}={v}" for k, v in (self.entry.counts | self.refused).items() if v)
         return f"{'halted' if self.halted else 'trading'} live={len(self.entry.orders.live)} {counts} {held}"
+
+
+def _said(p: Place) -> str:
+    """An intent as text for a digest: all of it, cheaper than its repr."""
+    price = "" if p.price is None else f"{p.price.m}e{p.price.e}"
+    return f"{p.symbol} {p.side:d} {p.type:d} {p.tif:d} {p.reduce_only:d} {p.qty.m}e{p.qty.e} {price} {p.tag}"

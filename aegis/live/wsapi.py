@@ -146,6 +146,17 @@ class WsApi:
         await self.sync(timeout_s)  # refused by its timestamp: certainly not executed, so once more
         return await self._ask(method, self._signed(params or {}), timeout_s)
 
+    def send(self, name: str, method: str, params: request.Params) -> None:
+        """
+        Write one signed message now; its answer goes to `on_answer` under `name`.
+
+        Raises:
+            Unreachable: nothing of it was written.
+        """
+        if not self.ready or self._channel is None:
+            raise Unreachable(f"{method}: the WebSocket API is not connected")
+        self._channel.send(_encode({"id": name, "method": method, "params": self._signed(params)}))
+
     async def sync(self, timeout_s: float = 5.0) -> None:
         """Measure `clock_offset_ms` by the middle of one round trip; raises what `call` raises."""
         sent_ns = self._clock.now_ns()

@@ -41,6 +41,7 @@ STRUCTS = (
     "ae_turn_t",
     "ae_link_t",
     "ae_event_t",
+    "ae_take_t",
     "ae_wait_t",
     "ae_caps_t",
     "ae_gate_rules_t",

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from aegis.config import Risk
 from aegis.messages import Intent, OrderType, Place, Refusal, Rules, Side
 from aegis.units import ZERO, Num
 
@@ -32,6 +33,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_s: int
     open_orders_max: int
     loss_limit: Num
+
+
+def limits_of(risk: Risk) -> Limits:
+    """The limits of the settings."""
+    return Limits(
+        order_notional_max=Num.parse(risk.order_notional_max),
+        position_notional_max=Num.parse(risk.position_notional_max),
+        total_notional_max=Num.parse(risk.total_notional_max),
+        collar_bps=risk.collar_bps,
+        orders_per_s=risk.orders_per_s,
+        open_orders_max=risk.open_orders_max,
+        loss_limit=Num.parse(risk.loss_limit),
+    )
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,9 +19,9 @@ What must stay true: same context, same ticks, same seed: same intents.
         def on_timer(self, ctx): return []
 
 `batch`, `ctx.changed` and `ctx.rows` are read-only views of memory that the next batch overwrites: good during the
-call, to be copied by whoever keeps them. When the brain lags, a batch may hold only the newest quote of a symbol; trades
-and depth runs are never thinned. Features are signals (floats); prices and quantities to send are the exact ones of
-`quote`, `book` and `rules`.
+call, to be copied by whoever keeps them. When the brain lags, a batch may hold only the newest quote of a symbol, and
+no depth run of one whose book `ctx.book` shows; trades are never thinned. Features are signals (floats); prices and
+quantities to send are the exact ones of `quote`, `book` and `rules`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from random import Random
 from typing import Any, NamedTuple, Protocol
 
 from aegis.errors import ConfigError
-from aegis.messages import Intent, OrderUpdate, Rules
+from aegis.messages import Intent, OrderUpdate, Place, Rules, Side
 from aegis.native.features import Features
 from aegis.units import Num
 
@@ -110,12 +110,30 @@ class Context(Protocol):
     def open(self) -> Sequence[str]:
         """Symbols with a position or an unfinished order."""
 
+    def arm(self, place: Place, best: Side, price: Num, until_ns: int, *, above: bool = False) -> int:
+        """
+        Leave an order with the desk in C: it is placed by itself, once, by the first quote that fulfils the condition.
+
+        Args:
+            place: the order; it passes the same gate then.
+            best: BUY watches the best bid of its symbol, SELL the best ask.
+            price, above: fires at or below `price`; above: at or above it.
+            until_ns: end of its life, on the clock of `now_ns`.
+
+        Returns:
+            A handle, or -1: refused (counted and recorded). It also ends by a halt, a book that is not trusted, a feed
+            that began anew, a stop; `on_trigger` is told of every end but a disarm.
+        """
+
+    def disarm(self, handle: int) -> bool:
+        """Take it back; False: it is over already, and `on_trigger` is or was told."""
+
 
 class Strategy(Protocol):
     """
     Constructed with `params`. Has `on_tick(ctx, tick)` or `on_batch(ctx, batch)` (numpy records, dtype
     native.abi.TICK; wins when both exist, and costs a tenth), `on_order(ctx, update)` and `on_timer(ctx)`, each
-    returning intents.
+    returning intents. May have `on_trigger(ctx, ended)` (native.desk.Ended: what became of an armed order).
     """
 
     def on_order(self, ctx: Context, update: OrderUpdate) -> Sequence[Intent]:

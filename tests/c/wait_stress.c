@@ -92,11 +92,11 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < (how == 4 ? 1U : 3U); i++)
         pthread_create(&thread[i], NULL, i == 2 ? signal_all : publish_all, &source[i]);
     while (signals < total || cursor[0].taken < total || cursor[1].taken < total) {
-        for (volatile uint64_t late = cursor[0].taken % 256 * 4; late; late--) /* meet the writer at any instruction */
+        for (volatile uint64_t late = cursor[0].taken % 256 * 4; late; late--) /* meet the writer anywhere */
             continue;
         int64_t begun = ae_hist_now();
         int mask = ae_wait_any(&wait, LIMIT_NS);
-        if (mask == 0 || ae_hist_now() - begun >= LIMIT_NS) { /* late: the time-out found it, not the wake */
+        if (mask == 0 || ae_hist_now() - begun >= LIMIT_NS) { /* found by the time-out */
             idle++;
             break;
         }

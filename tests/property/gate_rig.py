@@ -19,13 +19,12 @@ import numpy as np
 from cffi import FFI
 
 from aegis.config import Risk
-from aegis.live.brain_context import limits_of
 from aegis.messages import OrderType, Place, Refusal, Rules, Side
 from aegis.native import abi
 from aegis.native import gate as native_gate
 from aegis.orders.book import Exposure
 from aegis.risk.gate import Gate as Twin
-from aegis.risk.gate import View
+from aegis.risk.gate import View, limits_of
 from aegis.units import ZERO, Num
 from aegis.venue.rules import check_order
 
