@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from aegis.native.latency import Histogram, LatencyPage
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -32,6 +34,10 @@ CFLAGS = "-std=c11 -O2 -g -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 SECRET, KEY = "path-bench-secret", "path-bench-key-" + 49 * "0"  # as long as a real one, and as the bare loop's
 START_S, STOP_S = 30.0, 5.0
 STEADY = 1.15  # the limit of a pair may differ by this factor before and after
+HOPS_OF = {
+    "feed": ("receive", "parsed", "published"),
+    "brain": ("taken", "decided", "gated", "written", "acknowledged", "tick_to_wire"),
+}
 LIMIT = 0  # the bare loop's number at the peer
 TRIES = 3  # pairs tried for each one wanted
 PACE = 0.9  # part of the wanted ticks that must have been sent
@@ -67,6 +73,7 @@ class Run:
     ns: list[int]
     facts: dict[str, int]
     cpu_us: dict[str, float] = field(default_factory=dict)  # per tick and process
+    hops: dict[str, int] = field(default_factory=dict)  # median ns of each hop, as the product itself counted
 
     @property
     def on_pace(self) -> bool:
@@ -236,14 +243,20 @@ class Product:
 
     def run(self, peer: Peer, rate: int, ms: int, every: int = 0) -> Run:
         """One run with the processor time it took; raises Lost."""
-        before = {name: cpu_s(pid) for name, pid in self.pids().items()}
+        before, hops = {name: cpu_s(pid) for name, pid in self.pids().items()}, self._hops()
         try:
             run = peer.run(self.client, rate, ms, every)
         except Lost as e:
             raise Lost(f"{e}\n{self.said()}") from None
+        since = {name: after.minus(hops[name]) for name, after in self._hops().items()}
+        run.hops = {name: part.at(0.5) for name, part in since.items() if part.count}
         for name, pid in self.pids().items():
             run.cpu_us[name] = 1e6 * (cpu_s(pid) - before[name]) / max(run.facts["sent"], 1)
         return run
+
+    def _hops(self) -> dict[str, Histogram]:
+        page = LatencyPage(self.shm / "latency")
+        return {hop: page.block(who).histogram(hop) for who, hops in HOPS_OF.items() for hop in hops}
 
     def close(self) -> None:
         """Stop both and remove what they left."""

@@ -16,6 +16,7 @@ WAYS = (
     ("Python strategy, spin", "spin", "path_strategy:Marked", False, 1.2, 2.0),
     ("Python strategy, block, TLS", "block", "path_strategy:Marked", True, None, None),
 )
+HOPS = [hop for hops in path.HOPS_OF.values() for hop in hops]
 RATES = (100, 5_000, 20_000)
 
 
@@ -45,7 +46,8 @@ def _rate(
         ours, limit = (path.median(v) for v in ([p.run.at(part) for p in steady], [p.limit(part) for p in steady]))
         detail = f"{ours:.0f} us to {limit:.0f} us; {len(steady)} of {len(pairs)} pairs steady"
         if word == "p50":
-            detail += f"; {marks} marks, one order each; CPU us a tick: {cpu}"
+            hops = ", ".join(f"{hop} {path.median([p.run.hops.get(hop, 0) for p in pairs]) / 1000:.1f}" for hop in HOPS)
+            detail += f"; {marks} marks, one order each; CPU us a tick: {cpu}; hops us: {hops}"
         found.append(Row(f"{name} {word}", "bare recv→send loop", path.median([p.ratio(part) for p in steady]), goal,
                          detail=detail))  # fmt: skip
     return found
