@@ -137,7 +137,7 @@ class Supervisor(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Paper(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The venue simulator of paper mode. `port` 0 chooses one; `speed` is "1", a factor, or "max"; `tls`: https, wss."""
+    """The venue simulator of paper mode. `port` 0 chooses one; `speed` is "1", a factor or "max"; `tls`: https, wss."""
 
     port: int = 0
     seed: int = 1

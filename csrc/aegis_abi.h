@@ -246,7 +246,8 @@ typedef struct ae_counter_cell {
     int64_t value;
 } ae_counter_cell_t;
 
-/* Control page: header, then one block per process; each block has one writer. */
+/* Control page: header, then one block per process; each block has one writer. A block is a page and a line long: whoever
+ * looks at all halt words would otherwise need as many ways of one cache set. */
 typedef struct ae_control_header {
     uint64_t magic;
     uint32_t abi;
@@ -267,7 +268,7 @@ typedef struct ae_control_block {
     uint64_t counters_used;
     uint8_t reserved[56];
     ae_counter_cell_t counters[96];
-    uint8_t reserved_end[128];
+    uint8_t reserved_end[192];
 } ae_control_block_t;
 
 typedef struct ae_level {
@@ -372,6 +373,14 @@ typedef struct ae_book {
     ae_book_event_t event[1024];
     ae_book_change_t change[16384];
 } ae_book_t;
+
+/* What a market remembers of one kind of one symbol: frames taken, wall ns of the last one, its rising id. */
+typedef struct ae_cell {
+    uint64_t count;
+    int64_t recv_ns;
+    int64_t last;
+    int64_t reserved;
+} ae_cell_t;
 
 typedef struct ae_market ae_market_t;
 typedef struct ae_predict ae_predict_t;
@@ -764,8 +773,7 @@ void ae_market_reset(ae_market_t *market, uint32_t symbol, uint32_t kind, int64_
 int ae_market_publish(ae_market_t *market, const ae_tick_t *records, uint32_t count);
 void ae_market_measure(ae_market_t *market, ae_hist_block_t *hist);
 int ae_market_fill(ae_market_t *market, ae_tick_t *records, uint32_t count);
-uint64_t *ae_market_counts(ae_market_t *market);
-int64_t *ae_market_recv_ns(ae_market_t *market);
+ae_cell_t *ae_market_cells(ae_market_t *market);
 uint64_t *ae_market_counters(ae_market_t *market);
 ae_symtab_t *ae_market_symbols(ae_market_t *market);
 void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market);
@@ -778,6 +786,8 @@ void ae_sha256_start(uint32_t *state);
 void ae_sha256_blocks(uint32_t *state, const uint8_t *data, uint32_t blocks, int simd);
 void ae_sha256_digest(const uint32_t *state, uint8_t *out);
 uint32_t ae_sha256_finish(uint32_t *state, uint8_t *text, uint32_t bytes, uint64_t total, int simd);
+void ae_hmac_finish(const uint32_t *inner, const uint32_t *outer, uint8_t *text, uint32_t bytes, uint64_t total,
+                    uint32_t *mac, int simd);
 void ae_hmac_start(const uint8_t *key, uint32_t bytes, uint32_t *inner, uint32_t *outer, int simd);
 
 /* order.c */

@@ -169,8 +169,9 @@ AE_AVX2 static int flat_avx2(const ae_layout_t *l, const uint8_t *data, uint64_t
         wrong, _mm256_subs_epu8(_mm256_sub_epi8(load32(data + last), load32(l->base + last)), load32(l->span + last)));
     if (!_mm256_testz_si256(wrong, wrong))
         return 0;
-    for (uint32_t k = 0; k < AE_LAYOUT_FIELDS; k += 2)
-        two_numbers(l, data, k, values);
+    two_numbers(l, data, 0, values);
+    two_numbers(l, data, 2, values);
+    two_numbers(l, data, 4, values);
     return 1;
 }
 
@@ -201,7 +202,8 @@ AE_AVX2 static inline uint32_t levels_marked(const ae_level_plan_t *plan, const 
             uint32_t px_end = quotes[i + 1], qty_end = quotes[i + 3];
             uint32_t px_width = px_end - open - 1, qty_width = qty_end - px_end - 3;
             const uint8_t *close = p + qty_end;
-            if (quotes[i] != open || px_width - px_least > px_room || qty_width - qty_least > qty_room ||
+            /* quotes[i] is at `open`: were it later, it would stand where the price's digits are looked for */
+            if (px_width - px_least > px_room || qty_width - qty_least > qty_room ||
                 end - close < 4)
                 return count;
             uint32_t middle, after;
@@ -282,8 +284,9 @@ AE_AVX512 static int flat_avx512(const ae_layout_t *l, const uint8_t *data, uint
         wrong |= strange(l, data, i);
     if (wrong)
         return 0;
-    for (uint32_t k = 0; k < AE_LAYOUT_FIELDS; k += 2)
-        two_numbers(l, data, k, values);
+    two_numbers(l, data, 0, values);
+    two_numbers(l, data, 2, values);
+    two_numbers(l, data, 4, values);
     return 1;
 }
 

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-enum { KEY_MAX = 120, START_MAX = 192, LEAD_MAX = 256, PAYLOAD_MAX = 768, FRAME_HEAD = 8, ID_MAX = 36 };
+enum { KEY_MAX = 120, START_MAX = 320, PAYLOAD_MAX = 768, FRAME_HEAD = 8, ID_MAX = 36 };
 enum { LIMIT = 1, MARKET = 2, TIF_MAX = 5 };
 
 /* A piece of text, copied whole (128 bytes). */
@@ -41,28 +41,25 @@ typedef struct {
     uint8_t qty_exp;
 } slot_t;
 
-/* The beginning of the next payload: what is hashed of it, and what is not. */
-typedef struct {
-    uint32_t state[8];
-    uint32_t hashed; /* bytes, the pad among them */
-    uint32_t bytes;  /* of text */
-    uint8_t text[128];
-} lead_t;
-
 struct ae_encoder {
     uint32_t inner[8];
     uint32_t outer[8];
-    uint32_t fixed[8]; /* inner, and the whole blocks of `start` */
-    lead_t leads[3];   /* by type */
+    uint32_t fixed[8]; /* inner, and the whole blocks of what all payloads begin with */
+    uint32_t ahead[8]; /* fixed, and the whole blocks of `start` */
+    uint32_t fixed_bytes; /* of start, a multiple of 64 */
+    uint32_t ahead_bytes;
     word_t id;         /* of the next order */
+    word_t ms;         /* time of the last one */
+    uint64_t ms_since; /* it without its last eight digits */
     uint64_t seq;
     uint64_t draw;
     uint32_t id_fixed; /* bytes of ae-E- */
-    uint32_t start_bytes;
+    uint32_t start_bytes; /* before S */
     int32_t simd;
     int32_t with_key;
     int32_t locked;
-    char start[START_MAX];
+    char start[START_MAX]; /* apiKey=K&newClientOrderId=ae-E- S&newOrderRespType=ACK&price= */
+    uint32_t price_at;     /* bytes of it before price= */
     piece_t key;      /* K */
     piece_t settings; /* ","newOrderRespType": .. "timestamp": */
     word_t window[2]; /* &recvWindow=5000, and with &reduceOnly=true */
@@ -100,13 +97,17 @@ static inline void copy(void *to, const void *from, unsigned sixteens)
 
 static inline uint8_t *put_piece(uint8_t *to, const piece_t *piece)
 {
-    copy(to, piece, 8);
+    copy(to, piece, 4);
+    if (piece->bytes > 64)
+        copy(to + 64, piece->text + 64, 4);
     return to + piece->bytes;
 }
 
 static inline uint8_t *put_word(uint8_t *to, const word_t *word)
 {
-    copy(to, word, 3);
+    copy(to, word, 1);
+    if (word->bytes > 16)
+        copy(to + 16, word->text + 16, 2);
     return to + word->bytes;
 }
 
@@ -127,33 +128,53 @@ static inline void write_number(word_t *out, uint64_t m, unsigned places)
 {
     const uint64_t zeros = 0x3030303030303030;
     char digits[64]; /* 24 of them; the rest is only copied along */
-    uint64_t low = m % 100000000, rest = m / 100000000;
-    uint64_t a = eight(rest / 100000000), b = eight(rest % 100000000), c = eight(low);
-    memcpy(digits, &a, 8);
-    memcpy(digits + 8, &b, 8);
-    memcpy(digits + 16, &c, 8);
-    a ^= zeros, b ^= zeros, c ^= zeros;
     unsigned first, padding;
-    if (a)
-        first = (unsigned)__builtin_ctzll(a) / 8;
-    else
-        first = b ? 8 + (unsigned)__builtin_ctzll(b) / 8 : 16 + (unsigned)__builtin_ctzll(c | 1ull << 63) / 8;
-    if (c)
-        padding = (unsigned)__builtin_clzll(c) / 8;
-    else
-        padding = b ? 8 + (unsigned)__builtin_clzll(b) / 8 : 16 + (unsigned)__builtin_clzll(a | 1) / 8;
+    uint64_t c;
+    memcpy(digits + 8, &zeros, 8);
+    if (m < 100000000) {
+        c = eight(m);
+        if (places > 15)
+            memcpy(digits, &zeros, 8);
+        first = 16 + (unsigned)__builtin_ctzll(c ^ zeros) / 8;
+        padding = (unsigned)__builtin_clzll(c ^ zeros) / 8;
+    } else {
+        uint64_t rest = m / 100000000, a = eight(rest / 100000000), b = eight(rest % 100000000);
+        c = eight(m % 100000000);
+        memcpy(digits, &a, 8);
+        memcpy(digits + 8, &b, 8);
+        first = a != zeros ? (unsigned)__builtin_ctzll(a ^ zeros) / 8 : 8 + (unsigned)__builtin_ctzll(b ^ zeros) / 8;
+        if (c != zeros)
+            padding = (unsigned)__builtin_clzll(c ^ zeros) / 8;
+        else
+            padding = b != zeros ? 8 + (unsigned)__builtin_clzll(b ^ zeros) / 8 : 16 + (unsigned)__builtin_clzll(a ^ zeros) / 8;
+    }
+    memcpy(digits + 16, &c, 8);
     unsigned point = 24 - places;
     if (first >= point)
         first = point - 1;
     places = places > padding ? places - padding : 0;
-    copy(out->text, digits + first, 2); /* at most 19 digits before the point */
     unsigned whole = point - first;
+    copy(out->text, digits + first, whole > 16 ? 2 : 1); /* at most 19 digits before the point */
     if (places) {
         out->text[whole] = '.';
         copy(out->text + whole + 1, digits + point, places > 16 ? 2 : 1);
         whole += 1 + places;
     }
     out->bytes = whole;
+}
+
+/* Time in ms as text, kept in *out: only what changed since the last call is written. */
+static inline void write_time(word_t *out, uint64_t *since, uint64_t ms)
+{
+    uint64_t low = ms - *since; /* of the last eight digits */
+    if (low >= 100000000 || out->bytes < 9) {
+        low = ms % 100000000;
+        *since = ms - low;
+        write_number(out, ms, 0);
+        return;
+    }
+    uint64_t digits = eight(low);
+    memcpy(out->text + out->bytes - 8, &digits, 8);
 }
 
 /* Bytes of an encoder. The memory is the caller's: page-aligned and zeroed. */
@@ -180,27 +201,17 @@ static void add_base36(char *text, uint32_t *bytes, uint64_t n)
         text[(*bytes)++] = digits[--used];
 }
 
-/* Hash the next order's beginning as far as it is whole blocks: all of it for LIMIT; for MARKET, the rarer, what all ids
- * share. */
+/* Write the next order's beginning, and hash of it what is whole blocks (for LIMIT; MARKET is rarer and goes on from what
+ * all payloads share). */
 static void prepare(ae_encoder_t *e)
 {
-    uint8_t text[LEAD_MAX];
-    uint32_t fixed = e->start_bytes / 64 * 64, bytes = e->start_bytes, seq_bytes = e->id.bytes - e->id_fixed;
-    copy(text, e->start, START_MAX / 16);
-    copy(text + bytes, e->id.text + e->id_fixed, 1);
-    uint8_t *end = PUT(text + bytes + seq_bytes, "&newOrderRespType=ACK");
-    lead_t *limit = &e->leads[LIMIT], *market = &e->leads[MARKET];
-    market->bytes = (uint32_t)(PUT(end, "&quantity=") - text) - fixed;
-    market->hashed = 64 + fixed;
-    memcpy(market->state, e->fixed, sizeof market->state);
-    copy(market->text, text + fixed, 8);
-    bytes = (uint32_t)(PUT(end, "&price=") - text);
-    uint32_t whole = bytes / 64 * 64;
-    memcpy(limit->state, e->fixed, sizeof limit->state);
-    ae_sha256_blocks(limit->state, text + fixed, (whole - fixed) / 64, e->simd);
-    limit->hashed = 64 + whole;
-    limit->bytes = bytes - whole;
-    copy(limit->text, text + whole, 4);
+    uint8_t *start = (uint8_t *)e->start;
+    copy(start + e->start_bytes, e->id.text + e->id_fixed, 1);
+    uint8_t *end = PUT(start + e->start_bytes + e->id.bytes - e->id_fixed, "&newOrderRespType=ACK&price=");
+    e->price_at = (uint32_t)(end - start) - 6;
+    e->ahead_bytes = (uint32_t)(end - start) / 64 * 64;
+    memcpy(e->ahead, e->fixed, sizeof e->ahead);
+    ae_sha256_blocks(e->ahead, start + e->fixed_bytes, (e->ahead_bytes - e->fixed_bytes) / 64, e->simd);
 }
 
 /* Set up an encoder: API key (1 to 120 printable bytes without quote, backslash, & and =), secret (any bytes, used here
@@ -252,7 +263,8 @@ int ae_encoder_init(ae_encoder_t *e, const uint8_t *api_key, uint32_t key_bytes,
     }
     ae_hmac_start(secret, secret_bytes, e->inner, e->outer, e->simd);
     memcpy(e->fixed, e->inner, sizeof e->fixed);
-    ae_sha256_blocks(e->fixed, (const uint8_t *)e->start, e->start_bytes / 64, e->simd);
+    e->fixed_bytes = e->start_bytes / 64 * 64;
+    ae_sha256_blocks(e->fixed, (const uint8_t *)e->start, e->fixed_bytes / 64, e->simd);
     prepare(e);
     return 0;
 }
@@ -351,18 +363,11 @@ int ae_encoder_check(const ae_encoder_t *e, const ae_intent_t *intent)
     return intent->type == LIMIT && intent->px > 0 && intent->tif >= 1 && intent->tif <= TIF_MAX ? 0 : AE_BAD;
 }
 
-/* The signature of a payload whose tail stands at text[lead->bytes .. bytes), as 64 hex digits. */
-static inline void sign(const ae_encoder_t *e, const lead_t *lead, uint8_t *text, uint32_t bytes, uint8_t *out)
+/* Eight hex digits of each word of a signature. */
+static inline void write_hex(uint8_t *out, const uint32_t *mac)
 {
-    uint32_t state[8];
-    uint8_t block[64] = {[32] = 0x80, [62] = 3}; /* 32 bytes behind one of 64: 768 bits */
-    memcpy(state, lead->state, sizeof state);
-    ae_sha256_finish(state, text, bytes, lead->hashed + bytes, e->simd);
-    ae_sha256_digest(state, block);
-    memcpy(state, e->outer, sizeof state);
-    ae_sha256_blocks(state, block, 1, e->simd);
-    for (unsigned i = 0; i < 8; i++) { /* eight digits of a word at once */
-        uint64_t x = __builtin_bswap32(state[i]);
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t x = __builtin_bswap32(mac[i]);
         x = (x & 0xffff) | (x & 0xffff0000) << 16;
         x = (x & 0x000000ff000000ff) | (x & 0x0000ff000000ff00) << 8;
         x = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
@@ -388,69 +393,103 @@ static inline void apply_mask(uint8_t *data, uint32_t bytes, uint32_t mask)
     }
 }
 
+/* What an order consists of, for the two texts it is written into. px->bytes 0: MARKET. */
+typedef struct {
+    const side_t *side;
+    word_t qty;
+    word_t px;
+    unsigned tif;
+    unsigned reduce;
+} order_t;
+
+/* The signed text from its byte `from` on, which is hashed up to there. Returns its bytes. */
+static inline uint32_t write_payload(const ae_encoder_t *e, const order_t *order, uint32_t from, uint8_t *text)
+{
+    uint32_t bytes = e->price_at - from + (order->px.bytes ? 6 : 0);
+    copy(text, e->start + from, 4);
+    if (bytes > 64)
+        copy(text + 64, e->start + from + 64, 4);
+    uint8_t *to = text + bytes;
+    if (order->px.bytes)
+        to = put_word(to, &order->px);
+    to = order->px.bytes ? PUT(to, "&quantity=") : PUT(to, "quantity=");
+    to = put_word(to, &order->qty);
+    to = put_word(to, &e->window[order->reduce]);
+    to = put_piece(to, &order->side->payload);
+    to = put_word(to, &TYPE_PAYLOAD[order->tif]);
+    to = put_word(to, &e->ms);
+    to = order->px.bytes ? PUT(to, "&type=LIMIT") : PUT(to, "&type=MARKET");
+    return (uint32_t)(to - text);
+}
+
+/* The message up to and with its timestamp. Returns its end. */
+static inline uint8_t *write_message(const ae_encoder_t *e, const order_t *order, uint8_t *to)
+{
+    to = PUT(to, "{\"id\":\"");
+    to = put_word(to, &e->id);
+    to = put_piece(to, &order->side->json);
+    to = put_word(to, &TYPE_JSON[order->tif]);
+    to = put_word(to, &order->qty);
+    if (order->px.bytes) {
+        to = PUT(to, "\",\"price\":\"");
+        to = put_word(to, &order->px);
+    }
+    to = put_word(to, &ID_JSON[order->reduce]);
+    to = put_word(to, &e->id);
+    to = put_piece(to, &e->settings);
+    return put_word(to, &e->ms);
+}
+
+static inline uint32_t draw_mask(ae_encoder_t *e)
+{
+    e->draw += 0x9e3779b97f4a7c15; /* splitmix64 over a seed of the kernel's: enough for what hides nothing */
+    uint64_t mix = (e->draw ^ e->draw >> 30) * 0xbf58476d1ce4e5b9;
+    mix = (mix ^ mix >> 27) * 0x94d049bb133111eb;
+    return (uint32_t)(mix ^ mix >> 31);
+}
+
 /* The frame of an intent that passed ae_encoder_check, under the next id (which ae_encoder_next then leaves), with venue
  * time now_ms > 0. out: AE_ORDER_FRAME_BYTES of the caller, all of them may be written. Returns the frame's bytes.
- * Thread: the encoder's one; allocates: no; work: two numbers, three or four blocks, one pass of the mask. */
+ * Thread: the encoder's one; allocates: no; work: two numbers, three or four blocks, one pass of the mask. The message is
+ * written between payload and signature: meanwhile the payload's bytes settle, which the hash reads in other pieces. */
 int ae_encoder_place(ae_encoder_t *e, const ae_intent_t *intent, int64_t now_ms, uint8_t *out)
 {
     const slot_t *slot = &e->slots[intent->symbol];
-    const side_t *side = &e->sides[intent->symbol][intent->side > 0];
-    unsigned limit = intent->type == LIMIT, tif = limit ? intent->tif : 0, reduce = intent->bits & 1;
-    uint8_t text[PAYLOAD_MAX], signature[64];
-    word_t qty, px, ms;
-    write_number(&qty, (uint64_t)intent->qty, slot->qty_exp);
-    write_number(&ms, (uint64_t)now_ms, 0);
-    if (limit)
-        write_number(&px, (uint64_t)intent->px, slot->px_exp);
+    const uint32_t *state = intent->type == LIMIT ? e->ahead : e->fixed;
+    uint32_t hashed = intent->type == LIMIT ? e->ahead_bytes : e->fixed_bytes;
+    uint8_t text[PAYLOAD_MAX], *body = out + FRAME_HEAD;
+    uint32_t bytes = 0, mask = draw_mask(e);
+    order_t order;
+    order.side = &e->sides[intent->symbol][intent->side > 0];
+    order.tif = intent->type == LIMIT ? intent->tif : 0;
+    order.reduce = intent->bits & 1;
+    order.px.bytes = 0;
+    write_number(&order.qty, (uint64_t)intent->qty, slot->qty_exp);
+    write_time(&e->ms, &e->ms_since, (uint64_t)now_ms);
+    if (intent->type == LIMIT)
+        write_number(&order.px, (uint64_t)intent->px, slot->px_exp);
     if (e->with_key) {
-        const lead_t *lead = &e->leads[intent->type];
-        copy(text, lead->text, 8);
-        uint8_t *to = text + lead->bytes;
-        if (limit) {
-            to = put_word(to, &px);
-            to = PUT(to, "&quantity=");
-        }
-        to = put_word(to, &qty);
-        to = put_word(to, &e->window[reduce]);
-        to = put_piece(to, &side->payload);
-        to = put_word(to, &TYPE_PAYLOAD[tif]);
-        to = put_word(to, &ms);
-        to = limit ? PUT(to, "&type=LIMIT") : PUT(to, "&type=MARKET");
-        sign(e, lead, text, (uint32_t)(to - text), signature);
+        bytes = write_payload(e, &order, hashed, text);
     }
-    uint8_t *body = out + FRAME_HEAD, *to = PUT(body, "{\"id\":\"");
-    to = put_word(to, &e->id);
-    to = put_piece(to, &side->json);
-    to = put_word(to, &TYPE_JSON[tif]);
-    to = put_word(to, &qty);
-    if (limit) {
-        to = PUT(to, "\",\"price\":\"");
-        to = put_word(to, &px);
-    }
-    to = put_word(to, &ID_JSON[reduce]);
-    to = put_word(to, &e->id);
-    to = put_piece(to, &e->settings);
-    to = put_word(to, &ms);
+    uint8_t *to = write_message(e, &order, body);
     if (e->with_key) {
+        uint32_t mac[8];
         to = PUT(to, ",\"apiKey\":\"");
         to = put_piece(to, &e->key);
         to = PUT(to, "\",\"signature\":\"");
-        copy(to, signature, 4);
+        ae_hmac_finish(state, e->outer, text, bytes, 64 + hashed + bytes, mac, e->simd);
+        write_hex(to, mac);
         to = PUT(to + 64, "\"}}");
     } else {
         to = PUT(to, "}}");
     }
-    uint32_t bytes = (uint32_t)(to - body);
-    e->draw += 0x9e3779b97f4a7c15; /* splitmix64 over a seed of the kernel's: enough for what hides nothing */
-    uint64_t mix = (e->draw ^ e->draw >> 30) * 0xbf58476d1ce4e5b9;
-    mix = (mix ^ mix >> 27) * 0x94d049bb133111eb;
-    uint32_t mask = (uint32_t)(mix ^ mix >> 31);
+    bytes = (uint32_t)(to - body);
+    apply_mask(body, bytes, mask);
     out[0] = 0x81; /* FIN, text; an order is never shorter than 126 bytes */
     out[1] = 0x80 | 126;
     out[2] = (uint8_t)(bytes >> 8);
     out[3] = (uint8_t)bytes;
     memcpy(out + 4, &mask, 4);
-    apply_mask(body, bytes, mask);
     return (int)(FRAME_HEAD + bytes);
 }
 

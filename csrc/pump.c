@@ -22,9 +22,7 @@ struct ae_market {
     ae_books_header_t *page;
     ae_book_entry_t *entries;
     uint64_t counters[AE_C_COUNT];
-    uint64_t counts[AE_KINDS][AE_SYMBOLS_MAX];
-    int64_t recv_ns[AE_KINDS][AE_SYMBOLS_MAX];
-    int64_t last[AE_KINDS][AE_SYMBOLS_MAX];
+    ae_cell_t cells[AE_KINDS][AE_SYMBOLS_MAX];
     int64_t last_kline[AE_INTERVALS][AE_SYMBOLS_MAX];
     best_t best[AE_SYMBOLS_MAX];
     ae_book_t *books[AE_SYMBOLS_MAX];
@@ -34,6 +32,8 @@ struct ae_market {
     int64_t read_ns;
     uint32_t gathered;
     uint32_t unwoken;
+    uint32_t sampled;
+    uint32_t reserved;
     pthread_mutex_t turn;
     pthread_mutex_t lock;
     ae_tick_t records[AE_BATCH + 2 + AE_LEVELS_MAX + 2];
@@ -83,29 +83,32 @@ void ae_market_received(ae_market_t *m, int64_t stamp_ns)
     if (!m->hist)
         return;
     m->read_ns = ae_hist_now();
+    m->sampled = 0;
     ae_hist_add(m->hist, AE_HOP_RECEIVE, m->read_ns - stamp_ns);
 }
 
-/* Put what was gathered on the ring. A batch is one sample of each hop: the time its last frame took. */
-static void publish(ae_market_t *m)
+/* Put what was gathered on the ring; `sampled`: its last frame is a sample of the hops. */
+static void publish(ae_market_t *m, int sampled)
 {
     uint32_t count = m->gathered;
     if (!count)
         return;
-    int64_t parsed_ns = m->read_ns ? ae_hist_now() : 0;
+    int64_t parsed_ns = sampled ? ae_hist_now() : 0;
     ae_ring_publish(m->ring, m->records, count);
     m->gathered = 0;
     m->unwoken = 1;
-    if (!m->read_ns)
+    if (!sampled)
         return;
+    m->sampled = 1;
     ae_hist_add(m->hist, AE_HOP_PARSED, parsed_ns - m->read_ns);
     ae_hist_add(m->hist, AE_HOP_PUBLISHED, ae_hist_now() - parsed_ns);
 }
 
-/* Publish what is left of a read and wake the readers, once. Under the lock. */
+/* Publish what is left of a read and wake the readers, once. Under the lock. Of a read that made many batches the first
+ * and the last are measured: the best and the worst of it. */
 void ae_market_flush(ae_market_t *m)
 {
-    publish(m);
+    publish(m, m->read_ns != 0);
     m->read_ns = 0;
     if (m->unwoken)
         ae_ring_wake(m->ring);
@@ -125,7 +128,7 @@ int ae_market_publish(ae_market_t *m, const ae_tick_t *records, uint32_t count)
 
 static void forget(ae_market_t *m, uint32_t kind, uint32_t symbol)
 {
-    m->last[kind][symbol] = INT64_MIN;
+    m->cells[kind][symbol].last = INT64_MIN;
     for (uint32_t i = 0; kind == AE_KIND_KLINE && i < AE_INTERVALS; i++)
         m->last_kline[i][symbol] = INT64_MIN;
 }
@@ -223,7 +226,7 @@ static void book_moved(ae_market_t *m, uint32_t symbol, int was_live, int result
 static int is_duplicate(ae_market_t *m, const ae_parsed_t *parsed)
 {
     int64_t *last = parsed->kind == AE_KIND_KLINE ? &m->last_kline[parsed->interval][parsed->symbol]
-                                                  : &m->last[parsed->kind][parsed->symbol];
+                                                  : &m->cells[parsed->kind][parsed->symbol].last;
     if (parsed->order_key <= *last)
         return 1;
     *last = parsed->order_key;
@@ -241,7 +244,7 @@ static void take_records(ae_market_t *m, const ae_parsed_t *parsed, uint32_t cou
     m->gathered += count;
     m->counters[AE_C_RECORDS] += count;
     if (m->gathered >= AE_BATCH)
-        publish(m);
+        publish(m, m->read_ns && !m->sampled);
     if (parsed->kind == AE_KIND_BOOK_TICKER && book && t->px_exp == symbol->px_exp && t->qty_exp == symbol->qty_exp) {
         m->best[parsed->symbol] = (best_t){parsed->order_key, t->a, t->b, t->c, t->d};
         cross_check(m, parsed->symbol);
@@ -270,8 +273,8 @@ static int market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int
         m->counters[AE_C_REFUSED + parsed.reason]++;
         return 1;
     }
-    m->counts[parsed.kind][parsed.symbol]++;
-    m->recv_ns[parsed.kind][parsed.symbol] = recv_ns;
+    m->cells[parsed.kind][parsed.symbol].count++;
+    m->cells[parsed.kind][parsed.symbol].recv_ns = recv_ns;
     if (count == AE_BAD)
         m->counters[AE_C_DROPPED_NA]++;
     else if (is_duplicate(m, &parsed))
@@ -342,9 +345,8 @@ int ae_market_fill(ae_market_t *m, ae_tick_t *records, uint32_t count)
     return ae_market_publish(m, records, count);
 }
 
-/* Views for the owner: counts and times are [AE_KINDS][AE_SYMBOLS_MAX], counters [AE_C_COUNT]. */
-uint64_t *ae_market_counts(ae_market_t *m) { return &m->counts[0][0]; }
-int64_t *ae_market_recv_ns(ae_market_t *m) { return &m->recv_ns[0][0]; }
+/* Views for the owner: cells are [AE_KINDS][AE_SYMBOLS_MAX], counters [AE_C_COUNT]. */
+ae_cell_t *ae_market_cells(ae_market_t *m) { return &m->cells[0][0]; }
 uint64_t *ae_market_counters(ae_market_t *m) { return m->counters; }
 ae_symtab_t *ae_market_symbols(ae_market_t *m) { return &m->symbols; }
 

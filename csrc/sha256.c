@@ -55,6 +55,8 @@ static void blocks_plain(uint32_t *state, const uint8_t *data, uint32_t blocks)
 }
 
 #if defined(__x86_64__)
+#define SHA __attribute__((target("sha,sse4.1")))
+
 /* Four rounds with the message words in m; k points to their constants. */
 #define FOUR(m, k)                                                                                                     \
     do {                                                                                                               \
@@ -77,21 +79,41 @@ static void blocks_plain(uint32_t *state, const uint8_t *data, uint32_t blocks)
         FOUR(m3, (k) + 12);                                                                                            \
     } while (0)
 
-/* The twin on SHA instructions. The state is kept as two words of the order the instruction wants. */
-__attribute__((target("sha,sse4.1"))) static void blocks_simd(uint32_t *state, const uint8_t *data, uint32_t blocks)
+/* The twin on SHA instructions, which want the state as abef and cdgh. With `outer`, one more block follows on that state:
+ * the HMAC's, made of the words reached so far without leaving the registers. */
+SHA static void run_simd(const uint32_t *state, const uint8_t *data, uint32_t blocks, const uint32_t *outer, uint32_t *out)
 {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    __m128i *words = (__m128i *)(void *)state;
-    __m128i abcd = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xB1);
-    __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1B);
-    __m128i abef = _mm_alignr_epi8(abcd, efgh, 8), cdgh = _mm_blend_epi16(efgh, abcd, 0xF0);
-    for (; blocks; blocks--, data += 64) {
-        const __m128i *from = (const __m128i *)(const void *)data;
-        const __m128i abef_was = abef, cdgh_was = cdgh;
-        __m128i m0 = _mm_shuffle_epi8(_mm_loadu_si128(from), swap);
-        __m128i m1 = _mm_shuffle_epi8(_mm_loadu_si128(from + 1), swap);
-        __m128i m2 = _mm_shuffle_epi8(_mm_loadu_si128(from + 2), swap);
-        __m128i m3 = _mm_shuffle_epi8(_mm_loadu_si128(from + 3), swap);
+    const __m128i *from = (const __m128i *)(const void *)data;
+    __m128i abcd = _mm_loadu_si128((const __m128i *)(const void *)state);
+    __m128i efgh = _mm_loadu_si128((const __m128i *)(const void *)state + 1), m0, m1, m2, m3;
+    __m128i front = _mm_shuffle_epi32(abcd, 0xB1), back = _mm_shuffle_epi32(efgh, 0x1B);
+    __m128i abef = _mm_alignr_epi8(front, back, 8), cdgh = _mm_blend_epi16(back, front, 0xF0);
+    for (;;) {
+        if (blocks) {
+            m0 = _mm_shuffle_epi8(_mm_loadu_si128(from), swap);
+            m1 = _mm_shuffle_epi8(_mm_loadu_si128(from + 1), swap);
+            m2 = _mm_shuffle_epi8(_mm_loadu_si128(from + 2), swap);
+            m3 = _mm_shuffle_epi8(_mm_loadu_si128(from + 3), swap);
+            from += 4;
+            blocks--;
+        } else {
+            front = _mm_shuffle_epi32(abef, 0x1B);
+            back = _mm_shuffle_epi32(cdgh, 0xB1);
+            m0 = _mm_blend_epi16(front, back, 0xF0);
+            m1 = _mm_alignr_epi8(back, front, 8);
+            if (!outer)
+                break;
+            m2 = _mm_set_epi32(0, 0, 0, INT32_MIN);
+            m3 = _mm_set_epi32(96 * 8, 0, 0, 0);
+            front = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)outer), 0xB1);
+            back = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)outer + 1), 0x1B);
+            abef = _mm_alignr_epi8(front, back, 8);
+            cdgh = _mm_blend_epi16(back, front, 0xF0);
+            outer = NULL;
+        }
+        front = abef;
+        back = cdgh;
         FOUR(m0, K);
         FOUR(m1, K + 4);
         FOUR(m2, K + 8);
@@ -99,13 +121,11 @@ __attribute__((target("sha,sse4.1"))) static void blocks_simd(uint32_t *state, c
         SIXTEEN(K + 16);
         SIXTEEN(K + 32);
         SIXTEEN(K + 48);
-        abef = _mm_add_epi32(abef, abef_was);
-        cdgh = _mm_add_epi32(cdgh, cdgh_was);
+        abef = _mm_add_epi32(abef, front);
+        cdgh = _mm_add_epi32(cdgh, back);
     }
-    abcd = _mm_shuffle_epi32(abef, 0x1B);
-    efgh = _mm_shuffle_epi32(cdgh, 0xB1);
-    _mm_storeu_si128(words, _mm_blend_epi16(abcd, efgh, 0xF0));
-    _mm_storeu_si128(words + 1, _mm_alignr_epi8(efgh, abcd, 8));
+    _mm_storeu_si128((__m128i *)(void *)out, m0);
+    _mm_storeu_si128((__m128i *)(void *)out + 1, m1);
 }
 #endif
 
@@ -128,7 +148,7 @@ void ae_sha256_blocks(uint32_t *state, const uint8_t *data, uint32_t blocks, int
 {
 #if defined(__x86_64__)
     if (simd) {
-        blocks_simd(state, data, blocks);
+        run_simd(state, data, blocks, NULL, state);
         return;
     }
 #else
@@ -154,24 +174,52 @@ void ae_sha256_digest(const uint32_t *state, uint8_t *out)
     }
 }
 
-/* Pad the last `bytes` of a text of `total` bytes (of the text before it, total - bytes is a multiple of 64) and
- * compress them. `text` needs room for 72 more bytes, which are overwritten. Returns the blocks compressed. */
-uint32_t ae_sha256_finish(uint32_t *state, uint8_t *text, uint32_t bytes, uint64_t total, int simd)
+/* Write the padding behind `bytes` of text, the end of a text of `total`. Returns how many blocks it makes. */
+static uint32_t pad(uint8_t *text, uint32_t bytes, uint64_t total)
 {
     uint32_t blocks = (bytes + 8) / 64 + 1;
     uint64_t bits = __builtin_bswap64(total * 8);
     memset(text + bytes, 0, 64); /* the length begins at most 64 bytes on */
     text[bytes] = 0x80;
     memcpy(text + blocks * 64 - 8, &bits, 8);
+    return blocks;
+}
+
+/* Pad the last `bytes` of a text of `total` bytes (of the text before it, total - bytes is a multiple of 64) and
+ * compress them. `text` needs room for 72 more bytes, which are overwritten. Returns the blocks compressed. */
+uint32_t ae_sha256_finish(uint32_t *state, uint8_t *text, uint32_t bytes, uint64_t total, int simd)
+{
+    uint32_t blocks = pad(text, bytes, total);
     ae_sha256_blocks(state, text, blocks, simd);
     return blocks;
+}
+
+/* The end of an HMAC: as ae_sha256_finish on a copy of `inner`, then its digest under `outer`. mac: 8 words, the first
+ * digit of the text form in the highest bits of the first. Allocates: no; work: the text's blocks and one. */
+void ae_hmac_finish(const uint32_t *inner, const uint32_t *outer, uint8_t *text, uint32_t bytes, uint64_t total,
+                    uint32_t *mac, int simd)
+{
+    uint32_t blocks = pad(text, bytes, total);
+#if defined(__x86_64__)
+    if (simd) {
+        run_simd(inner, text, blocks, outer, mac);
+        return;
+    }
+#endif
+    uint32_t state[8];
+    uint8_t block[64] = {[32] = 0x80, [62] = 3}; /* 32 bytes behind one of 64: 768 bits */
+    memcpy(state, inner, sizeof state);
+    ae_sha256_blocks(state, text, blocks, simd);
+    ae_sha256_digest(state, block);
+    memcpy(mac, outer, sizeof state);
+    ae_sha256_blocks(mac, block, 1, simd);
 }
 
 /* The states after the two key blocks of HMAC (RFC 2104): inner for the text, outer for the inner digest. The key itself
  * is not kept: these 64 bytes sign like it. Any length of key. */
 void ae_hmac_start(const uint8_t *key, uint32_t bytes, uint32_t *inner, uint32_t *outer, int simd)
 {
-    uint8_t block[64] = {0}, pad[64], tail[136];
+    uint8_t block[64] = {0}, keyed[64], tail[136];
     if (bytes > 64) {
         uint32_t hashed[8];
         ae_sha256_start(hashed);
@@ -183,14 +231,14 @@ void ae_hmac_start(const uint8_t *key, uint32_t bytes, uint32_t *inner, uint32_t
         memcpy(block, key, bytes);
     }
     for (unsigned i = 0; i < 64; i++)
-        pad[i] = block[i] ^ 0x36;
+        keyed[i] = block[i] ^ 0x36;
     ae_sha256_start(inner);
-    ae_sha256_blocks(inner, pad, 1, simd);
+    ae_sha256_blocks(inner, keyed, 1, simd);
     for (unsigned i = 0; i < 64; i++)
-        pad[i] = block[i] ^ 0x5c;
+        keyed[i] = block[i] ^ 0x5c;
     ae_sha256_start(outer);
-    ae_sha256_blocks(outer, pad, 1, simd);
+    ae_sha256_blocks(outer, keyed, 1, simd);
     explicit_bzero(block, sizeof block);
-    explicit_bzero(pad, sizeof pad);
+    explicit_bzero(keyed, sizeof keyed);
     explicit_bzero(tail, sizeof tail);
 }

@@ -20,7 +20,7 @@ typedef struct event {
     ae_members_t inner;
 } event_t;
 
-static const ae_span_t *get(const ae_members_t *m, uint8_t key)
+static inline const ae_span_t *get(const ae_members_t *m, uint8_t key)
 {
     return ae_member(m, key);
 }
@@ -262,12 +262,16 @@ static uint32_t inner_object(event_t *ev, uint8_t key)
 
 static uint32_t kind_of(const event_t *ev)
 {
-    static const struct { const char *name; uint32_t kind; } kinds[] = {
-        {"bookTicker", AE_KIND_BOOK_TICKER}, {"trade", AE_KIND_TRADE}, {"aggTrade", AE_KIND_AGG_TRADE},
-        {"depthUpdate", AE_KIND_DEPTH}, {"markPriceUpdate", AE_KIND_MARK}, {"kline", AE_KIND_KLINE},
-        {"forceOrder", AE_KIND_FORCE_ORDER}, {"24hrTicker", AE_KIND_TICKER_24H}};
-    for (uint32_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (ae_span_is(get(ev->m, 'e'), kinds[i].name))
+    static const struct {
+        const char *name;
+        uint32_t bytes, kind;
+    } kinds[] = {{"bookTicker", 10, AE_KIND_BOOK_TICKER}, {"depthUpdate", 11, AE_KIND_DEPTH},
+                 {"aggTrade", 8, AE_KIND_AGG_TRADE},      {"trade", 5, AE_KIND_TRADE},
+                 {"kline", 5, AE_KIND_KLINE},             {"markPriceUpdate", 15, AE_KIND_MARK},
+                 {"forceOrder", 10, AE_KIND_FORCE_ORDER}, {"24hrTicker", 10, AE_KIND_TICKER_24H}};
+    const ae_span_t *e = get(ev->m, 'e');
+    for (uint32_t i = 0; e->type == AE_T_STRING && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (e->bytes == kinds[i].bytes && memcmp(e->at, kinds[i].name, kinds[i].bytes) == 0)
             return kinds[i].kind == AE_KIND_DEPTH && is_partial(ev->stream) ? AE_KIND_DEPTH_SNAPSHOT : kinds[i].kind;
     return 0;
 }

@@ -51,11 +51,14 @@ class Dialer:
     Args:
         ca_file: authorities to trust for wss, "" = the system's.
         busy_poll_us: let receiving spin in the driver, where the kernel permits it; 0 = not.
+
+    Raises:
+        ConfigError: the file cannot be used (the system's authorities are looked up at the first wss address).
     """
 
     def __init__(self, ca_file: str = "", busy_poll_us: int = 0) -> None:
         self._ca_file, self._busy_poll_us = ca_file, busy_poll_us
-        self._tls: Tls | None = None
+        self._tls = Tls(ca_file) if ca_file else None
 
     async def open(self, url: str, timeout_s: float = OPEN_S) -> Dialled:
         """
@@ -63,7 +66,7 @@ class Dialer:
 
         Raises:
             BadMessage: not a WebSocket address.
-            ConfigError: the authorities cannot be used.
+            ConfigError: the system's authorities cannot be used.
             Unreachable: no connection, refused certificate, no upgrade, or not within `timeout_s`: one line.
         """
         try:

@@ -224,7 +224,7 @@ async def _work(config: Config, clock: Clock, notifier: Notifier) -> None:
         rules = await _load_rules(rest, config)
         listed = [(r.symbol, r.px_exp, r.qty_exp) for r in rules]
         shared = Shared(config.shm_path(), listed, config.feed.book_symbols_max, log.get("feed"))
-        receiver = Receiver(Loop(shared.market), Dialer(busy_poll_us=config.feed.busy_poll_us))
+        receiver = Receiver(Loop(shared.market), Dialer(config.venue.ca_file, config.feed.busy_poll_us))
         try:
             if not receiver.start(config.feed.wait, config.feed.cpu):
                 log.get("feed").warn("pump thread not pinned", cpu=config.feed.cpu)

@@ -40,6 +40,7 @@ STRUCTS = (
     "ae_features_t",
     "ae_turn_t",
     "ae_link_t",
+    "ae_cell_t",
     "ae_event_t",
     "ae_take_t",
     "ae_wait_t",
@@ -111,6 +112,7 @@ VERSION: int = lib.AE_ABI_VERSION
 TICK = dtype_of(ffi.typeof("ae_tick_t"))
 ACCOUNT = dtype_of(ffi.typeof("ae_account_t"))
 ORDER = dtype_of(ffi.typeof("ae_order_t"))
+CELL = dtype_of(ffi.typeof("ae_cell_t"))
 LEVEL = dtype_of(ffi.typeof("ae_level_t"))
 CONTROL_HEADER = dtype_of(ffi.typeof("ae_control_header_t"))
 CONTROL_BLOCK = dtype_of(ffi.typeof("ae_control_block_t"))

@@ -66,10 +66,9 @@ class Market:
         wanted = None if books is None else set(books)
         for name, px_exp, qty_exp in symbols:
             self.append(name, px_exp, qty_exp, wanted is None or name in wanted)
-        shape = (lib.AE_KINDS, lib.AE_SYMBOLS_MAX)
-        self.counts = self._view(lib.ae_market_counts(self.context), np.uint64, shape)
-        self.recv_ns = self._view(lib.ae_market_recv_ns(self.context), np.int64, shape)
-        self._counters = self._view(lib.ae_market_counters(self.context), np.uint64, (lib.AE_C_COUNT,))
+        cells = self._view(lib.ae_market_cells(self.context), abi.CELL, (lib.AE_KINDS, lib.AE_SYMBOLS_MAX))
+        self.counts, self.recv_ns = cells["count"], cells["recv_ns"]
+        self._counters = self._view(lib.ae_market_counters(self.context), np.dtype(np.uint64), (lib.AE_C_COUNT,))
 
     def _open_page(self) -> None:
         header = np.frombuffer(self._file.map, abi.BOOKS_HEADER, 1)
@@ -82,7 +81,7 @@ class Market:
 
     @staticmethod
     def _view(pointer: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
-        size = int(np.prod(shape)) * 8
+        size = int(np.prod(shape)) * dtype.itemsize
         return np.frombuffer(ffi.buffer(pointer, size), dtype).reshape(shape)
 
     def append(self, name: str, px_exp: int, qty_exp: int, with_book: bool = True) -> int:

@@ -1,68 +1,308 @@
-/* Intent to signed frame against the compression of the blocks it hashes, taking turns.
+/* Orders in memory against the compression of the blocks they hash, taking turns.
  *
- * usage: order ROUNDS    prints a line per round: signed ns, logged-on ns, ns of the same blocks before and after. */
+ * usage: order ROUNDS BLOCKS    BLOCKS of 64 bytes are what one signed order hashes, its preparation included.
+ * Prints a line a round, ns each:
+ *   order   intent -> gate -> signed frame -> next id prepared      desk  the same with record, stamps and write
+ *   logon   the same unsigned                                       way   bytes -> record -> ring -> order
+ *   before, after   BLOCKS compressed, one after another            class each byte of the frame classified once
+ * usage: order idle PAUSE_MS TIMES    one order after each pause: a line of ns without and with the way kept warm. */
 #define _GNU_SOURCE
 #include "ae_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { TURNS = 4000, BLOCKS = 5 };
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
-static int64_t now_ns(void)
+enum { TURNS = 500, FRAMES = 64, SLOTS = 4096 };
+#define NOW 1795000000000000000
+#define STEP 2000000 /* between orders: within the rate of the gate */
+
+static ae_gate_t *gate;
+static ae_encoder_t *encoder;
+static ae_desk_t *desk;
+static ae_ring_t market, orders;
+static ae_symtab_t symbols;
+static ae_predict_t *predict;
+static uint8_t frame[AE_ORDER_FRAME_BYTES], data[64 * 64];
+static char ticks[FRAMES][512];
+static uint32_t tick_bytes[FRAMES];
+static int64_t now = NOW;
+static volatile uint64_t sink;
+
+static double mono(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000 + t.tv_nsec;
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static ae_encoder_t *e;
-static uint8_t frame[AE_ORDER_FRAME_BYTES], data[64 * BLOCKS];
-static volatile uint32_t sink;
-
-static double orders(void)
+static void *pages(uint64_t bytes)
 {
-    int64_t start = now_ns();
-    for (int i = 0; i < TURNS; i++) {
-        ae_intent_t intent = {.symbol = (uint16_t)(i % 4), .side = i & 1 ? 1 : -1, .type = 1, .tif = 1,
-                              .px = 6700010 + i, .qty = 12 + i};
-        sink += (uint32_t)ae_encoder_place(e, &intent, 1795000000123 + i, frame);
-        ae_encoder_next(e);
-    }
-    return (double)(now_ns() - start) / TURNS;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (p == MAP_FAILED)
+        exit(1);
+    return p;
 }
 
-static double blocks(void)
+static void must(int ok)
+{
+    if (!ok) {
+        fprintf(stderr, "order: set-up failed\n");
+        exit(1);
+    }
+}
+
+static void open_ring(ae_ring_t *ring, uint32_t slot_bytes, const char *name)
+{
+    void *base = pages(ae_ring_bytes(SLOTS, slot_bytes));
+    ae_ring_init(base, SLOTS, slot_bytes, name);
+    ae_ring_take(ring, base, 1);
+}
+
+static void set_up(void)
+{
+    static ae_control_header_t control[1 + AE_CONTROL_BLOCKS];
+    uint8_t key[64], *books = pages(AE_BOOKS_HEADER_BYTES + 2 * sizeof(ae_book_entry_t));
+    ae_caps_t caps = {INT64_MAX / 4, INT64_MAX / 4, INT64_MAX / 4, INT64_MAX / 4, AE_GATE_RATE_MAX, 100000, 10000, 0};
+    ae_gate_rules_t rules = {.tick = 10, .lot = 1, .qty_max = 1000000, .market_lot = 1, .market_qty_max = 1000000,
+                             .min_notional = 100, .px_exp = 2, .qty_exp = 3, .trading = 1};
+    ae_gate_account_t account = {.reconciled_until_ns = INT64_MAX};
+    ae_gate_exposure_t flat = {0};
+    ae_book_entry_t *entry = (ae_book_entry_t *)(void *)(books + AE_BOOKS_HEADER_BYTES);
+    memset(key, 'k', sizeof key);
+    gate = pages(ae_gate_bytes());
+    encoder = pages(ae_encoder_bytes());
+    desk = pages(ae_desk_bytes());
+    predict = pages(ae_predict_bytes());
+    must(ae_predict_init(predict, 0) != NULL && ae_gate_init(gate, &caps) == 0);
+    must(ae_encoder_init(encoder, key, 64, key, 64, 5000, 1795000000) == 0);
+    open_ring(&market, 64, "market");
+    open_ring(&orders, 256, "orders");
+    ae_desk_init(desk, gate, encoder, &orders);
+    ae_desk_ids(desk, UINT64_MAX);
+    must(ae_gate_slot(gate, &rules) == 0 && ae_desk_slot(desk, 0, (const uint8_t *)"BTCUSDT", 7, 2, 3) == 0);
+    must(ae_symtab_add(&symbols, (const uint8_t *)"BTCUSDT", 7, 2, 3) == 0);
+    entry->trusted = entry->bids = entry->asks = 1;
+    entry->px_exp = 2;
+    entry->qty_exp = 3;
+    if (!getenv("NOCTL")) ae_gate_control(gate, control);
+    ae_gate_books(gate, books);
+    must(ae_gate_map(gate, 0, 0) == 0 && ae_gate_exposure(gate, 0, &flat) == 0);
+    ae_gate_account(gate, &account);
+    for (int i = 0; i < FRAMES; i++)
+        tick_bytes[i] = (uint32_t)snprintf(ticks[i], sizeof ticks[i],
+            "{\"e\":\"bookTicker\",\"u\":%lld,\"s\":\"BTCUSDT\",\"b\":\"670%02d.%d0\",\"B\":\"%d.%03d\",\"a\":\"670%02d.%d0\","
+            "\"A\":\"%d.%03d\",\"T\":%lld,\"E\":%lld}", 9876543210123ll + i * 37, i, i % 9, i % 7 + 1, i * 13 % 1000, i,
+            i % 9 + 1, i % 5 + 1, i * 29 % 1000, 1795000000123ll + i, 1795000000125ll + i);
+}
+
+static ae_intent_t intent_of(const ae_tick_t *tick, int i)
+{
+    return (ae_intent_t){.symbol = 0, .side = i & 1 ? 1 : -1, .type = 1, .tif = 2, .px = i & 1 ? tick->c : tick->a,
+                         .qty = 10 + i % 90};
+}
+
+/* Everything accepted is in the books again, so that the next round finds the gate as this one did. */
+static void settle(void)
+{
+    ae_gate_seen(gate, ae_gate_accepted(gate));
+}
+
+static void quote(ae_tick_t *tick)
+{
+    *tick = (ae_tick_t){.kind = AE_KIND_BOOK_TICKER, .px_exp = 2, .qty_exp = 3, .a = 6700010, .b = 1, .c = 6700020, .d = 1,
+                        .recv_ns = now};
+    ae_gate_ticks(gate, tick, 1);
+}
+
+static double order_turns(void)
+{
+    ae_tick_t tick;
+    quote(&tick);
+    double start = mono();
+    for (int i = 0; i < TURNS; i++, now += STEP) {
+        ae_intent_t intent = intent_of(&tick, i);
+        must(ae_gate_check(gate, &intent, now) == 0);
+        sink += (uint64_t)ae_encoder_place(encoder, &intent, now / 1000000, frame);
+        ae_encoder_next(encoder);
+    }
+    double took = mono() - start;
+    settle();
+    return took / TURNS;
+}
+
+static double desk_turns(void)
+{
+    ae_tick_t tick;
+    ae_placed_t placed;
+    quote(&tick);
+    double start = mono();
+    for (int i = 0; i < TURNS; i++, now += STEP) {
+        ae_intent_t intent = intent_of(&tick, i);
+        must(ae_desk_place(desk, &intent, now, &placed) == 0);
+    }
+    double took = mono() - start;
+    settle();
+    return took / TURNS;
+}
+
+static double way_turns(void)
+{
+    ae_tick_t parsed[4], taken[4];
+    ae_parsed_t found;
+    ae_cursor_t cursor = {.taken = ae_ring_newest(&market)};
+    double start = mono();
+    for (int i = 0; i < TURNS; i++, now += STEP) {
+        int at = i % FRAMES;
+        int count = ae_tick_parse((const uint8_t *)ticks[at], tick_bytes[at], &symbols, predict, parsed, 4, &found);
+        parsed[0].recv_ns = now;
+        ae_ring_publish(&market, parsed, (uint32_t)count);
+        must(ae_ring_read(&market, &cursor, taken, 4) == 1);
+        ae_gate_ticks(gate, taken, 1);
+        ae_intent_t intent = intent_of(taken, i);
+        must(ae_gate_check(gate, &intent, now) == 0);
+        sink += (uint64_t)ae_encoder_place(encoder, &intent, now / 1000000, frame);
+        ae_encoder_next(encoder);
+    }
+    double took = mono() - start;
+    settle();
+    return took / TURNS;
+}
+
+static double block_turns(uint32_t blocks)
 {
     uint32_t state[8];
     int simd = ae_sha256_simd();
     ae_sha256_start(state);
-    int64_t start = now_ns();
+    double start = mono();
     for (int i = 0; i < TURNS; i++)
-        ae_sha256_blocks(state, data, BLOCKS, simd);
+        ae_sha256_blocks(state, data, blocks, simd);
+    double took = mono() - start;
     sink += state[0];
-    return (double)(now_ns() - start) / TURNS;
+    return took / TURNS;
+}
+
+#if defined(__x86_64__)
+/* Which of the six characters of JSON's grammar, quote or other, as bits: two table look-ups a byte. */
+__attribute__((target("avx512bw,avx512vl,avx512f"))) static uint64_t classify_512(const char *text, uint32_t bytes)
+{
+    const __m512i low = _mm512_broadcast_i32x4(_mm_setr_epi8(16, 0, 17, 0, 0, 0, 0, 0, 0, 0, 12, 9, 4, 9, 0, 0));
+    const __m512i high = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 17, 4, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0));
+    uint64_t all = 0;
+    for (uint32_t at = 0; at < bytes; at += 64) {
+        __mmask64 some = bytes - at >= 64 ? ~0ull : (1ull << (bytes - at)) - 1;
+        __m512i x = _mm512_maskz_loadu_epi8(some, text + at);
+        __m512i l = _mm512_shuffle_epi8(low, _mm512_and_si512(x, _mm512_set1_epi8(15)));
+        __m512i h = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15)));
+        all += _mm512_test_epi8_mask(l, h);
+    }
+    return all;
+}
+
+__attribute__((target("avx2"))) static uint64_t classify_256(const char *text, uint32_t bytes)
+{
+    const __m256i low = _mm256_broadcastsi128_si256(_mm_setr_epi8(16, 0, 17, 0, 0, 0, 0, 0, 0, 0, 12, 9, 4, 9, 0, 0));
+    const __m256i high = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 17, 4, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0));
+    uint64_t all = 0;
+    for (uint32_t at = 0; at < bytes; at += 32) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(text + at)); /* frames lie in longer rooms */
+        __m256i l = _mm256_shuffle_epi8(low, _mm256_and_si256(x, _mm256_set1_epi8(15)));
+        __m256i h = _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15)));
+        all += (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_and_si256(l, h), _mm256_setzero_si256()));
+    }
+    return all;
+}
+#endif
+
+static uint64_t classify_plain(const char *text, uint32_t bytes)
+{
+    static const uint8_t class[256] = {['"'] = 1, [','] = 2, [':'] = 3, ['{'] = 4, ['}'] = 5, ['['] = 6, [']'] = 7};
+    uint64_t all = 0;
+    for (uint32_t at = 0; at < bytes; at++)
+        all += class[(uint8_t)text[at]];
+    return all;
+}
+
+static uint64_t classify(const char *text, uint32_t bytes)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        return classify_512(text, bytes);
+    if (__builtin_cpu_supports("avx2"))
+        return classify_256(text, bytes);
+#endif
+    return classify_plain(text, bytes);
+}
+
+static double class_turns(void)
+{
+    double start = mono();
+    for (int i = 0; i < TURNS * 8; i++)
+        sink += classify(ticks[i % FRAMES], tick_bytes[i % FRAMES]);
+    return (mono() - start) / (TURNS * 8);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* One order after each pause, written to a socket pair: not kept warm, then kept warm every millisecond. */
+static int idle(int pause_ms, int times)
+{
+    double *took = malloc((size_t)times * sizeof *took);
+    ae_tick_t tick;
+    ae_placed_t placed;
+    must(took != NULL && times > 0);
+    for (int warm = 0; warm < 2; warm++) {
+        for (int i = 0; i < times; i++, now += STEP) {
+            double until = mono() + pause_ms * 1e6;
+            quote(&tick);
+            ae_intent_t intent = intent_of(&tick, i);
+            while (mono() < until) {
+                usleep(1000);
+                if (warm)
+                    ae_desk_warm(desk, 0, now);
+            }
+            double start = mono();
+            must(ae_desk_place(desk, &intent, now, &placed) == 0);
+            took[i] = mono() - start;
+            settle();
+        }
+        qsort(took, (size_t)times, sizeof *took, compare);
+        printf("%s%.0f", warm ? " " : "", took[times / 2]);
+    }
+    printf("\n");
+    free(took);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    int rounds = argc > 1 ? atoi(argv[1]) : 20;
-    uint8_t key[64];
-    memset(key, 'k', sizeof key);
-    e = aligned_alloc(4096, (ae_encoder_bytes() + 4095) / 4096 * 4096);
-    if (!e || ae_encoder_init(e, key, 64, key, 64, 5000, 1795000000) != 0)
-        return 1;
-    for (uint32_t slot = 0; slot < 4; slot++)
-        if (ae_encoder_slot(e, slot, (const uint8_t *)"BTCUSDT", 7, 2, 3) != 0)
-            return 1;
+    if (argc < 3)
+        return 2;
+    set_up();
+    if (argc == 4 && strcmp(argv[1], "idle") == 0)
+        return idle(atoi(argv[2]), atoi(argv[3]));
+    int rounds = atoi(argv[1]);
+    uint32_t blocks = (uint32_t)atoi(argv[2]);
+    must(blocks > 0 && blocks <= 64);
     for (int i = 0; i < rounds; i++) {
-        double before = blocks();
-        ae_encoder_logon(e, 0);
-        double with_key = orders();
-        ae_encoder_logon(e, 1);
-        double plain = orders();
-        printf("%.1f %.1f %.1f %.1f\n", with_key, plain, before, blocks());
+        double before = block_turns(blocks), order = order_turns(), middle = block_turns(blocks);
+        double wrote = desk_turns(), way = way_turns();
+        ae_encoder_logon(encoder, 1);
+        double logon = order_turns();
+        ae_encoder_logon(encoder, 0);
+        printf("%.1f %.1f %.1f %.1f %.1f %.1f %.1f %.1f\n", order, wrote, logon, way, before, middle, block_turns(blocks),
+               class_turns());
     }
     return 0;
 }

@@ -8,8 +8,10 @@ import hmac
 import json
 import secrets
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import certs
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -17,9 +19,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame, Opcode
 
 from aegis.config import Venue
-from aegis.errors import OrderUnknown, RateLimited, Unreachable, VenueError
+from aegis.errors import ConfigError, OrderUnknown, RateLimited, Unreachable, VenueError
 from aegis.live.clock import Clock
 from aegis.live.keys import Creds
+from aegis.live.rest import Rest
 from aegis.live.wsapi import BACKOFF_MAX_S, WsApi, pause_s
 
 SECRET = secrets.token_hex(16).encode()
@@ -165,6 +168,49 @@ def test_a_refused_timestamp_is_measured_and_the_order_sent_once_more() -> None:
         assert abs(api.clock_offset_ms - ahead_ms) < 1000
 
     with_door(reply, use)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("good", ""),
+        ("wrong_host", "localhost: tls: wrong host name: the certificate is for other.example"),
+        ("expired", "localhost: tls: the certificate expired on "),
+        ("self_signed", "localhost: tls: the certificate is self-signed"),
+    ],
+)
+def test_orders_go_over_tls_or_the_log_says_why_not(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str, line: str
+) -> None:
+    """Law: the order connection serves with a trusted certificate, and refuses each other one in one line."""
+    door = Door(ok)
+
+    async def run() -> None:
+        ca, context = certs.make(tmp_path), certs.server_context(tmp_path, kind)
+        async with serve(door.serve, "127.0.0.1", 0, compression=None, ssl=context) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            api = WsApi(Venue(ws_api_url=f"wss://localhost:{port}/x", ca_file=str(ca)), HMAC_KEY, Clock())
+            try:
+                await api.connect(5.0 if kind == "good" else 0.5)
+                assert (await place(api))["method"] == "order.place"
+                assert api.conn is not None and api.conn.about.startswith("TLSv1.3")
+            finally:
+                await api.close()
+
+    if kind == "good":
+        asyncio.run(run())
+        return
+    with pytest.raises(Unreachable):
+        asyncio.run(run())
+    said = [row for row in capfd.readouterr().err.splitlines() if "disconnected" in row]
+    assert said and all(f'why="Unreachable: {line}' in row for row in said) and not door.seen
+
+
+def test_an_authority_file_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Law: a wrong `venue.ca_file` is the operator's to mend, before anything connects."""
+    for make in (lambda v: WsApi(v, HMAC_KEY, Clock()), lambda v: Rest(v, HMAC_KEY, Clock())):
+        with pytest.raises(ConfigError, match=r"missing\.pem cannot be used: No such file"):
+            make(Venue(ca_file=str(tmp_path / "missing.pem")))
 
 
 def test_an_order_that_c_sent_is_answered_by_its_client_id() -> None:
