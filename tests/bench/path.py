@@ -108,12 +108,15 @@ def jitter(cpu: int, ms: int = 300) -> dict[str, int]:
 
 
 class Peer:
-    """The venue process. `tls`: paths of certificate and key."""
+    """
+    The venue process. `tls`: paths of certificate and key. Attribute `one`: a mark waits until the one before it was
+    answered (for orders armed ahead, of which one lies ready at a time); True for both sides of a pair or for none.
+    """
 
     def __init__(self, cpu: int, tls: tuple[Path, Path] | None = None) -> None:
         words = [str(build("peer")), str(cpu), *map(str, tls or ())]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.secure = tls is not None
+        self.secure, self.one = tls is not None, False
         self.port = int(json.loads(self._line())["port"])
 
     def _line(self) -> str:
@@ -142,7 +145,7 @@ class Peer:
 
     def ticks(self, client: int, rate: int, ms: int, every: int = 0) -> Run:
         """Send ticks for `ms`; does not judge."""
-        facts = json.loads(self._say(f"run {client} {rate} {ms} {every or EVERY[rate]}"))
+        facts = json.loads(self._say(f"run {client} {rate} {ms} {every or EVERY[rate]} {int(self.one)}"))
         return Run(rate, facts.pop("ns"), facts)
 
     def run(self, client: int, rate: int, ms: int, every: int = 0) -> Run:
@@ -378,6 +381,7 @@ def arena(wait: str, strategy: str, *, secure: bool = False) -> Iterator[tuple[P
         tls = certificate(Path(made)) if secure else None
         peer = Peer(at.venue, tls)
         ends.callback(peer.close)
+        peer.one = strategy.endswith(":Armed")
         ends.callback(Bare(peer, at.feed, wait, tls[0] if tls else None).close)
         product = Product(peer, at, wait, strategy, ca=tls[0] if tls else None)
         ends.callback(product.close)

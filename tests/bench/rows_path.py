@@ -14,6 +14,8 @@ WAYS = (
     # name, wait, strategy, TLS, goal of p50, goal of p99
     ("Python strategy, block", "block", "path_strategy:Marked", False, 1.5, 2.0),
     ("Python strategy, spin", "spin", "path_strategy:Marked", False, 1.2, 2.0),
+    ("armed trigger, block", "block", "path_strategy:Armed", False, 1.1, 2.0),
+    ("armed trigger, spin", "spin", "path_strategy:Armed", False, 1.1, 2.0),
     ("Python strategy, block, TLS", "block", "path_strategy:Marked", True, None, None),
 )
 HOPS = [hop for hops in path.HOPS_OF.values() for hop in hops]

@@ -2,7 +2,8 @@
  *
  * `peer CPU [CERT KEY]` prints its port and then obeys lines on standard input, one line of JSON each:
  *   ready N              {"stream", "api"}: what client N has open. A client is named by the first part of its paths, /cN.
- *   run N RATE MS EVERY  ticks to client N at RATE a second for MS ms, each EVERYth marked; what became of the marks.
+ *   run N RATE MS EVERY ONE  ticks to client N at RATE a second for MS ms, each EVERYth marked; what became of the
+ *                        marks. ONE 1: the next mark waits until the one before it was answered.
  *   frames N             {"frames"}: ticks sent to its stream connection so far.
  *   sample N             hex of the last order's text, for whoever wants to check its signature.
  * Problem: tick to order must be measured where neither side can flatter itself. So the venue stamps both ends with one
@@ -412,10 +413,10 @@ static uint64_t waiting(const client_t *k)
 }
 
 /* Ticks at a rate; a schedule that fell 1 ms behind (this side stalled) goes on from now instead of bursting. */
-static void run(client_t *k, uint64_t rate, int64_t ms, uint64_t every)
+static void run(client_t *k, uint64_t rate, int64_t ms, uint64_t every, int one)
 {
     int64_t began = now_ns(), end = began + ms * 1000000, step = 1000000000 / (int64_t)rate, next = began, late = 0;
-    uint64_t sent = 0, turn = 0;
+    uint64_t sent = 0, turn = 0, since = 0;
     k->marks = k->missed = k->doubled = k->stray = k->orders = k->rest_orders = k->listed = 0;
     memset(k->state, 0, sizeof k->state);
     k->warm_until = began + WARM_NS;
@@ -424,7 +425,9 @@ static void run(client_t *k, uint64_t rate, int64_t ms, uint64_t every)
             service(k->api);
         if (now >= next) {
             late = now - next > late ? now - next : late;
-            tick(k, sent % every == every - 1 ? 'm' : kind_of(sent));
+            int due = ++since >= every && !(one && k->mark && k->state[k->mark] == 1);
+            tick(k, due ? 'm' : kind_of(sent));
+            since = due ? 0 : since;
             sent++;
             next = now - next > 1000000 ? now + step : next + step;
         }
@@ -449,11 +452,11 @@ static void run(client_t *k, uint64_t rate, int64_t ms, uint64_t every)
 
 static void obey(char *line)
 {
-    unsigned n = 0, every = 1;
+    unsigned n = 0, every = 1, one = 0;
     unsigned long long rate = 1;
     long long ms = 0;
-    if (sscanf(line, "run %u %llu %lld %u", &n, &rate, &ms, &every) == 4 && n < CLIENTS && rate && every) {
-        run(&clients[n], rate, ms, every);
+    if (sscanf(line, "run %u %llu %lld %u %u", &n, &rate, &ms, &every, &one) == 5 && n < CLIENTS && rate && every) {
+        run(&clients[n], rate, ms, every, one != 0);
     } else if (sscanf(line, "ready %u", &n) == 1 && n < CLIENTS) {
         printf("{\"stream\":%s,\"api\":%s}\n", clients[n].stream ? "true" : "false", clients[n].api ? "true" : "false");
     } else if (sscanf(line, "frames %u", &n) == 1 && n < CLIENTS) {
