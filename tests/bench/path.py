@@ -81,8 +81,10 @@ class Run:
         return self.facts["sent"] * 1e9 >= PACE * self.rate * self.facts["took_ns"]
 
     def at(self, part: float) -> float:
-        """Quantile of tick to order in us."""
+        """Quantile of tick to order in us; nan when nothing was timed."""
         rows = sorted(self.ns)
+        if not rows:
+            return float("nan")
         return rows[min(len(rows) - 1, int(part * len(rows)))] / 1000
 
 
