@@ -294,7 +294,8 @@ def _environment(
         "FEED_GAP_FILL": "false", "FEED_STALE_S": "3600", "FEED_WAIT": wait, "FEED_CPU": at.feed,
         "BRAIN_WAIT": wait, "BRAIN_CPU": at.brain, "BRAIN_STRATEGY": strategy, "BRAIN_CONFLATE_LAG": 0,
         "RISK_ORDER_NOTIONAL_MAX": "10000000", "RISK_POSITION_NOTIONAL_MAX": "1000000000",
-        "RISK_TOTAL_NOTIONAL_MAX": "1000000000", "RISK_ORDERS_PER_S": 1000, "RISK_OPEN_ORDERS_MAX": 10000, "RISK_LOSS_LIMIT": "1000000000",
+        "RISK_TOTAL_NOTIONAL_MAX": "1000000000", "RISK_ORDERS_PER_S": 1000, "RISK_OPEN_ORDERS_MAX": 10000,
+        "RISK_LOSS_LIMIT": "1000000000",
     }  # fmt: skip
     path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, **{f"AEGIS_{k}": str(v) for k, v in settings.items()}}
