@@ -215,7 +215,7 @@ class Product:
         (self.shm / "positions.json").write_text(json.dumps({"reconciled": True, "reconciled_ns": time.time_ns()}))
         env = _environment(peer, self.dir, keys, wait, at, strategy, self.client)
         if ca is not None:
-            env["SSL_CERT_FILE"] = str(ca)
+            env["AEGIS_VENUE_CA_FILE"] = str(ca)
         try:
             self._keeper.start()
             for name, cpu in (("feed", at.feed), ("brain", at.brain)):
@@ -376,9 +376,11 @@ def median(values: Sequence[float]) -> float:
 
 
 @contextlib.contextmanager
-def arena(wait: str, strategy: str, *, secure: bool = False) -> Iterator[tuple[Peer, Product]]:
-    """Peer, bare loop and product, all connected and warm; ended afterwards."""
-    at = cores(wait)
+def arena(
+    wait: str, strategy: str, *, secure: bool = False, free: bool = False
+) -> Iterator[tuple[Peer, Product]]:
+    """Peer, bare loop and product, all connected and warm; ended afterwards. `free`: not pinned, for tests of losses."""
+    at = Cores(-1, -1, -1) if free else cores(wait)
     assert at is not None
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as ends:
         tls = certificate(Path(made)) if secure else None

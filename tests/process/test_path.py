@@ -88,6 +88,13 @@ def test_an_order_is_signed_as_the_venue_wants(peer: path.Peer, product: path.Pr
     assert signature == hmac_signer(path.SECRET.encode())(ws_payload(order["params"]))
 
 
+def test_the_same_over_tls() -> None:
+    """Streams, orders and REST over TLS with a certificate made now: nothing is lost, in Python or armed ahead."""
+    with path.arena("block", "path_strategy:Armed", secure=True, free=True) as (peer, product):
+        assert peer.secure and product.run(peer, 5_000, 1000).facts["orders"] >= 20
+        assert peer.run(path.LIMIT, 5_000, 500).facts["orders"] >= 10
+
+
 def test_the_bare_loop_misses_nothing_either(peer: path.Peer) -> None:
     """The limit does the work it is the limit of."""
     bare = path.Bare(peer, -1, "block")
