@@ -379,7 +379,7 @@ def median(values: Sequence[float]) -> float:
 def arena(
     wait: str, strategy: str, *, secure: bool = False, free: bool = False
 ) -> Iterator[tuple[Peer, Product]]:
-    """Peer, bare loop and product, all connected and warm; ended afterwards. `free`: not pinned, for tests of losses."""
+    """Peer, bare loop and product, connected and warm; ended afterwards. `free`: not pinned, for tests of losses."""
     at = Cores(-1, -1, -1) if free else cores(wait)
     assert at is not None
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as ends:
