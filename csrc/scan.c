@@ -4,7 +4,8 @@
  * read; escapes never come here (refused for the whole frame before). */
 #include "scan.h"
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(AE_NO_SIMD)
+#define AE_SSE2 1
 #include <emmintrin.h>
 #endif
 
@@ -27,7 +28,7 @@ void ae_members_clear(ae_members_t *m)
 static const uint8_t *scan_string(ae_scan_t *s, const uint8_t *p, ae_span_t *out)
 {
     const uint8_t *from = p;
-#ifdef __SSE2__
+#ifdef AE_SSE2
     const __m128i quote = _mm_set1_epi8('"'), control = _mm_set1_epi8(0x1f);
     for (; s->end - p >= 16; p += 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -54,7 +55,7 @@ static const uint8_t *scan_string(ae_scan_t *s, const uint8_t *p, ae_span_t *out
 
 static inline const uint8_t *digits(const ae_scan_t *s, const uint8_t *p)
 {
-#ifdef __SSE2__
+#ifdef AE_SSE2
     if (s->end - p >= 16) {
         __m128i v = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(const void *)p), _mm_set1_epi8('0'));
         __m128i digit = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(9)), v);
