@@ -263,7 +263,9 @@ int ae_encoder_init(ae_encoder_t *e, const uint8_t *api_key, uint32_t key_bytes,
     }
     ae_hmac_start(secret, secret_bytes, e->inner, e->outer, e->simd);
     memcpy(e->fixed, e->inner, sizeof e->fixed);
+#ifndef AE_MUTANT_NOT_AHEAD
     e->fixed_bytes = e->start_bytes / 64 * 64;
+#endif
     ae_sha256_blocks(e->fixed, (const uint8_t *)e->start, e->fixed_bytes / 64, e->simd);
     prepare(e);
     return 0;

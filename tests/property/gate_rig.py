@@ -53,9 +53,8 @@ def value(n: Num) -> Fraction:
 
 @dataclass
 class Sent:
-    """An accepted order. number: the gate's; rest: unfilled."""
+    """An accepted order; rest: unfilled."""
 
-    number: int
     symbol: str
     side: int
     rest: Num
@@ -122,10 +121,11 @@ class World:
         self.seen = {s: Seen() for s in self.names}
         self.position = dict.fromkeys(self.names, ZERO)
         self.orders: list[Sent] = []
+        self.unseen: list[Place] = []  # accepted, and not yet in what the gate was told
         self.stamps: list[int] = []
         self.now = 1_000_000 * SECOND
         self.account: dict[str, Any] = {}
-        self.accepted = self.pushed = 0
+        self.accepted = 0
         self.tell_account()
 
     # -- what happens
@@ -202,7 +202,7 @@ class World:
         self.gate.account(**self.account)
         for symbol in self.names:
             self.tell(symbol)
-        self.pushed = self.accepted
+        self.unseen.clear()
         self.gate.seen(self.accepted)
 
     # -- the question
@@ -217,8 +217,8 @@ class World:
         if said is Refusal.ACCEPTED:
             self.accepted += 1
             assert self.gate.accepted == self.accepted
-            number = self.accepted
-            self.orders.append(Sent(number, place.symbol, int(place.side), place.qty, place.reduce_only))
+            self.orders.append(Sent(place.symbol, int(place.side), place.qty, place.reduce_only))
+            self.unseen.append(place)
             self.stamps.append(self.now)
             self.judge(place)
         return said
@@ -242,18 +242,18 @@ class World:
             halted=a["halted"] or bool(self.blocks["halt"].any()), symbol_halted=told.halted,
             connected=self.now >= a["paused_until_ns"], position=told.position, open_buy=open_.buy,
             open_sell=open_.sell, reduce_buy=open_.buy_reduce, reduce_sell=open_.sell_reduce,
-            others=self._others(symbol), open_orders=a["open_orders"] + self.accepted - self.pushed, pnl=a["pnl"],
+            others=self._others(symbol), open_orders=a["open_orders"] + len(self.unseen), pnl=a["pnl"],
         )  # fmt: skip
 
     def _open(self, symbol: str) -> Exposure:
         told = self.told[symbol].open
         out = Exposure(told.buy, told.sell, told.buy_reduce, told.sell_reduce)
-        for o in self.orders:
-            if o.symbol == symbol and o.number > self.pushed:
-                out.buy += o.rest if o.side > 0 else ZERO
-                out.sell += o.rest if o.side < 0 else ZERO
-                out.buy_reduce += o.rest if o.side > 0 and o.reduce else ZERO
-                out.sell_reduce += o.rest if o.side < 0 and o.reduce else ZERO
+        for place in self.unseen:  # in full, whatever became of them since
+            if place.symbol == symbol:
+                side = "buy" if place.side is Side.BUY else "sell"
+                setattr(out, side, getattr(out, side) + place.qty)
+                if place.reduce_only:
+                    setattr(out, f"{side}_reduce", getattr(out, f"{side}_reduce") + place.qty)
         return out
 
     def _others(self, symbol: str) -> Num | None:
