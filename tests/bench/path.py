@@ -220,13 +220,17 @@ class Product:
             self._keeper.start()
             for name, cpu in (("feed", at.feed), ("brain", at.brain)):
                 pinned = ["taskset", "-c", str(cpu)] if cpu >= 0 else []
-                command = [*pinned, sys.executable, "-c", PROCESS.format(name)]
+                command = [*pinned, sys.executable, "-c", self.code(name)]
                 self._processes[name] = subprocess.Popen(command, env=env, stderr=self._log)
             until(lambda: peer.connected(self.client), "feed and brain", *self._processes.values(), said=self.said)
             until(lambda: self._answers(peer, warm), "first orders", *self._processes.values(), said=self.said)
         except BaseException:
             self.close()
             raise
+
+    def code(self, name: str) -> str:
+        """Program of a process."""
+        return PROCESS.format(name)
 
     def _answers(self, peer: Peer, all_of_them: bool) -> bool:
         """Whether a short run loses nothing: books trusted, reconciled, everything warm."""
