@@ -4,7 +4,7 @@ Problem: the histograms count every tick, but a decision is one tick in a hundre
 the same arena as `rows_path.py` with a brain whose stages are stamped for the ticks that ended in an order, and prints
 the median of each stage. On a busy machine put `chrt -f 1` before it: everything then runs before other work
 (briefly: the venue spins), and what is left is ours.
-What must stay true: stamps are taken only around calls, never inside; they cost some 100 ns each and are in the figures.
+What must stay true: stamps are taken around calls, never inside; they cost some 100 ns each and are in the figures.
 """
 
 from __future__ import annotations
