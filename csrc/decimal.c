@@ -44,8 +44,8 @@ uint32_t ae_to_int(const ae_span_t *v, int64_t *out)
     return reason;
 }
 
-/* Plain decimal text, trailing zeros of the places trimmed. */
-static uint32_t to_decimal(const ae_span_t *v, decimal_t *out)
+/* Plain decimal text, trailing zeros trimmed of the places beyond `exp`. */
+static uint32_t to_decimal(const ae_span_t *v, uint32_t exp, decimal_t *out)
 {
     if (v->type == AE_T_NONE)
         return AE_REASON_MISSING_FIELD;
@@ -54,30 +54,34 @@ static uint32_t to_decimal(const ae_span_t *v, decimal_t *out)
     const uint8_t *p = v->at, *end = v->at + v->bytes;
     int negative = p < end && *p == '-';
     p += negative;
+    uint64_t value = 0;
     const uint8_t *point = p;
-    while (point < end && *point != '.')
-        point++;
-    if (point == p || point + 1 == end)
+    for (; point < end && *point >= '0' && *point <= '9'; point++)
+        value = value * 10 + (uint64_t)(*point - '0'); /* wraps beyond 19 digits: then it is not used */
+    if (point == p || point + 1 == end || (point < end && *point != '.'))
         return AE_REASON_BAD_NUMBER;
     const uint8_t *places = point < end ? point + 1 : end;
-    while (end > places && end[-1] == '0')
+    while (end - places > (int64_t)exp && end[-1] == '0')
         end--;
-    uint64_t whole, part = 0;
     out->e = (uint32_t)(end - places);
+    uint32_t strange = 0;
     if (out->e + (uint32_t)(point - p) <= 18) {
-        if (!ae_number(p, (uint32_t)(point - p), &whole) || !ae_number(places, out->e, &part))
-            return AE_REASON_BAD_NUMBER;
-        whole = whole * ae_powers[out->e] + part;
+        for (const uint8_t *q = places; q < end; q++) {
+            strange |= *q < '0' || *q > '9';
+            value = value * 10 + (uint64_t)(*q - '0');
+        }
     } else {
         if (memchr(places, '.', out->e))
             return AE_REASON_BAD_NUMBER;
         if (out->e > AE_EXP_MAX)
             return AE_REASON_EXPONENT;
-        uint32_t reason = many_digits(p, end > places ? end : point, AE_REASON_BAD_NUMBER, &whole);
+        uint32_t reason = many_digits(p, out->e ? end : point, AE_REASON_BAD_NUMBER, &value);
         if (reason)
             return reason;
     }
-    out->m = negative ? -(int64_t)whole : (int64_t)whole;
+    if (strange)
+        return AE_REASON_BAD_NUMBER;
+    out->m = negative ? -(int64_t)value : (int64_t)value;
     return 0;
 }
 
@@ -95,7 +99,7 @@ uint32_t ae_to_mantissas(const ae_span_t *const *from, uint32_t count, uint8_t *
     decimal_t d[4];
     uint32_t e = *exp, reason;
     for (uint32_t i = 0; i < count; i++) {
-        if ((reason = to_decimal(from[i], &d[i])))
+        if ((reason = to_decimal(from[i], *exp, &d[i])))
             return reason;
         if (d[i].e > e)
             e = d[i].e;

@@ -322,6 +322,8 @@ static void expire(ae_desk_t *d, int64_t now_ns)
 /* Whether px (at px_exp, > 0) fulfils the condition (at `e`); exact, whatever the exponents. */
 static int fulfils(const ae_trigger_t *asked, int64_t px, unsigned px_exp, unsigned e)
 {
+    if (px_exp == e)
+        return asked->above ? px >= asked->px : px <= asked->px;
     __extension__ __int128 is = px, want = asked->px;
     for (; px_exp < e; px_exp++)
         is *= 10;
@@ -348,6 +350,9 @@ static void look_at(ae_desk_t *d, const ae_tick_t *tick, int64_t now_ns)
         t->placed.recv_ns = tick->recv_ns;
         if (t->placed.sent != AE_UNSENT)
             ae_hist_add(d->hist, AE_HOP_TICK_TO_WIRE, t->placed.written_ns - tick->recv_ns);
+#ifdef AE_MUTANT_FIRES_TWICE
+        (void)ae_desk_place(d, &t->asked.intent, now_ns, &t->placed);
+#endif
         end(d, t, AE_ENDED_FIRED);
     }
 }

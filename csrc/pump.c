@@ -426,11 +426,18 @@ int ae_pump_frames(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns)
         return bad(pump, AE_WS_TOO_BIG);
     pump->write += bytes;
     int result = AE_PUMP_NEED;
+    const uint32_t payload_max = pump->capacity - 16;
     while (result == AE_PUMP_NEED) {
         ae_ws_frame_t frame;
-        uint32_t reason = 0;
+        uint32_t reason = 0, payload = 0;
         uint8_t *at = pump->data + pump->read;
-        int used = ae_ws_parse(at, pump->write - pump->read, pump->capacity - 16, &frame, &reason);
+        uint32_t header = pump->joining ? 0 : ae_ws_text(at, pump->write - pump->read, payload_max, &payload);
+        if (header) {
+            pump->read += header + payload;
+            result = message(pump, at + header, payload, recv_ns);
+            continue;
+        }
+        int used = ae_ws_parse(at, pump->write - pump->read, payload_max, &frame, &reason);
         if (used == AE_MORE)
             break;
         if (used == AE_BAD)

@@ -4,7 +4,8 @@
  * read; escapes never come here (refused for the whole frame before). */
 #include "scan.h"
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(AE_NO_SIMD)
+#define AE_SSE2 1
 #include <emmintrin.h>
 #endif
 
@@ -27,7 +28,7 @@ void ae_members_clear(ae_members_t *m)
 static const uint8_t *scan_string(ae_scan_t *s, const uint8_t *p, ae_span_t *out)
 {
     const uint8_t *from = p;
-#ifdef __SSE2__
+#ifdef AE_SSE2
     const __m128i quote = _mm_set1_epi8('"'), control = _mm_set1_epi8(0x1f);
     for (; s->end - p >= 16; p += 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -54,7 +55,7 @@ static const uint8_t *scan_string(ae_scan_t *s, const uint8_t *p, ae_span_t *out
 
 static inline const uint8_t *digits(const ae_scan_t *s, const uint8_t *p)
 {
-#ifdef __SSE2__
+#ifdef AE_SSE2
     if (s->end - p >= 16) {
         __m128i v = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(const void *)p), _mm_set1_epi8('0'));
         __m128i digit = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(9)), v);
@@ -202,29 +203,29 @@ const uint8_t *ae_scan_object(ae_scan_t *s, const uint8_t *p, uint32_t depth, ae
     if (p < s->end && *p == '}')
         return p + 1;
     for (;;) {
-        ae_span_t key, value;
+        ae_span_t key, ignored, *value = &ignored; /* scanned in place: a copy would wait for its parts */
         p = scan_key(s, p, &key);
         if (!p)
             return NULL;
         uint32_t code = out ? code_of(&key) : 0;
+        if (code) {
+            if (!out->index[code])
+                out->index[code] = (uint8_t)++out->count;
+            value = &out->list[out->index[code]];
+        }
+        const uint8_t *from = p;
         if (data && code == AE_KEY_DATA)
-            p = ae_skip_space(p, s->end);
+            p = from = ae_skip_space(p, s->end);
         if (data && code == AE_KEY_DATA && p < s->end && *p == '{') {
-            const uint8_t *from = p;
             ae_members_clear(data);
             p = ae_scan_object(s, p, depth + 1, data, NULL);
             if (!p)
                 return NULL;
-            value = (ae_span_t){from, (uint32_t)(p - from), AE_T_OBJECT};
+            *value = (ae_span_t){from, (uint32_t)(p - from), AE_T_OBJECT};
         } else {
-            p = ae_scan_value(s, p, depth, &value);
+            p = ae_scan_value(s, p, depth, value);
             if (!p)
                 return NULL;
-        }
-        if (code) {
-            if (!out->index[code])
-                out->index[code] = (uint8_t)++out->count;
-            out->list[out->index[code]] = value;
         }
         p = ae_skip_space(p, s->end);
         if (p >= s->end || (*p != ',' && *p != '}'))

@@ -28,29 +28,40 @@ static uint32_t turn(uint32_t x, unsigned by)
     return x >> by | x << (32 - by);
 }
 
+/* One round: the names move on by one from call to call, so that no word is moved. */
+#define ROUND(a, b, c, d, e, f, g, h, i)                                                                               \
+    do {                                                                                                               \
+        uint32_t one_ = h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + (g ^ (e & (f ^ g))) + K[i] + w[i];              \
+        d += one_;                                                                                                     \
+        h = one_ + (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) | (c & (a | b)));                               \
+    } while (0)
+
 /* The plain twin: any machine. */
 static void blocks_plain(uint32_t *state, const uint8_t *data, uint32_t blocks)
 {
     for (; blocks; blocks--, data += 64) {
-        uint32_t w[64], s[8];
-        for (unsigned i = 0; i < 16; i++)
-            w[i] = (uint32_t)data[i * 4] << 24 | (uint32_t)data[i * 4 + 1] << 16 | (uint32_t)data[i * 4 + 2] << 8 |
-                   data[i * 4 + 3];
+        uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3];
+        uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+        for (unsigned i = 0; i < 16; i++) {
+            memcpy(&w[i], data + i * 4, 4);
+            w[i] = __builtin_bswap32(w[i]);
+        }
         for (unsigned i = 16; i < 64; i++) {
-            uint32_t a = w[i - 15], b = w[i - 2];
-            w[i] = w[i - 16] + (turn(a, 7) ^ turn(a, 18) ^ a >> 3) + w[i - 7] + (turn(b, 17) ^ turn(b, 19) ^ b >> 10);
+            uint32_t x = w[i - 15], y = w[i - 2];
+            w[i] = w[i - 16] + (turn(x, 7) ^ turn(x, 18) ^ x >> 3) + w[i - 7] + (turn(y, 17) ^ turn(y, 19) ^ y >> 10);
         }
-        memcpy(s, state, sizeof s);
-        for (unsigned i = 0; i < 64; i++) {
-            uint32_t e = s[4], a = s[0];
-            uint32_t one = s[7] + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & s[5]) ^ (~e & s[6])) + K[i] + w[i];
-            uint32_t two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-            memmove(s + 1, s, 7 * sizeof s[0]);
-            s[4] += one;
-            s[0] = one + two;
+        for (unsigned i = 0; i < 64; i += 8) {
+            ROUND(a, b, c, d, e, f, g, h, i);
+            ROUND(h, a, b, c, d, e, f, g, i + 1);
+            ROUND(g, h, a, b, c, d, e, f, i + 2);
+            ROUND(f, g, h, a, b, c, d, e, i + 3);
+            ROUND(e, f, g, h, a, b, c, d, i + 4);
+            ROUND(d, e, f, g, h, a, b, c, i + 5);
+            ROUND(c, d, e, f, g, h, a, b, i + 6);
+            ROUND(b, c, d, e, f, g, h, a, i + 7);
         }
-        for (unsigned i = 0; i < 8; i++)
-            state[i] += s[i];
+        state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+        state[4] += e, state[5] += f, state[6] += g, state[7] += h;
     }
 }
 

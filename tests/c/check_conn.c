@@ -78,7 +78,7 @@ static void traffic(SSL_CTX *context, ae_tls_t *tls, uint32_t cut, int rounds)
     enum { MOST = 40000 };
     static uint8_t sent[MOST], got[MOST];
     int fd;
-    tls_peer_t peer = peer_open(context, &fd);
+    tls_peer_t peer = peer_open(context, &fd, 0);
     ae_conn_t *conn = fresh(fd, tls, "localhost", 0);
     NEED(shake(conn, &peer, cut) == 0);
     for (int round = 0; round < rounds; round++) {
@@ -117,7 +117,7 @@ static void full(SSL_CTX *context, ae_tls_t *tls)
     enum { WORDS = 15000, TRIES = 3000 };
     static uint32_t message[WORDS], got[WORDS], words[TRIES];
     int fd, small = 8192;
-    tls_peer_t peer = peer_open(context, &fd);
+    tls_peer_t peer = peer_open(context, &fd, 8192);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     ae_conn_t *conn = fresh(fd, tls, "localhost", 0);
     NEED(shake(conn, &peer, 100000) == 0);
@@ -153,7 +153,7 @@ static void full(SSL_CTX *context, ae_tls_t *tls)
 static void announced(SSL_CTX *context, ae_tls_t *tls)
 {
     int fd;
-    tls_peer_t peer = peer_open(context, &fd);
+    tls_peer_t peer = peer_open(context, &fd, 0);
     ae_conn_t *conn = fresh(fd, tls, "localhost", 0);
     NEED(shake(conn, &peer, 100000) == 0);
     uint8_t text[64], got[3 * 64];
@@ -179,7 +179,7 @@ static void announced(SSL_CTX *context, ae_tls_t *tls)
 static void ends(SSL_CTX *context, ae_tls_t *tls, int spoil)
 {
     int fd;
-    tls_peer_t peer = peer_open(context, &fd);
+    tls_peer_t peer = peer_open(context, &fd, 0);
     ae_conn_t *conn = fresh(fd, tls, "localhost", 0);
     NEED(shake(conn, &peer, 1000) == 0);
     uint8_t text[64] = "whole", got[64];
@@ -220,7 +220,7 @@ static void garbage(ae_tls_t *tls, int rounds)
 {
     for (int round = 0; round < rounds; round++) {
         int fd;
-        tls_peer_t peer = peer_open(NULL, &fd);
+        tls_peer_t peer = peer_open(NULL, &fd, 0);
         ae_conn_t *conn = fresh(fd, tls, "localhost", 0);
         int want = ae_conn_handshake(conn);
         uint8_t noise[600];
@@ -260,14 +260,8 @@ static void refusals(ae_tls_t *tls)
 
 int main(void)
 {
-    char path[] = "/tmp/ae_check_conn_XXXXXX", error[256];
-    int file = mkstemp(path);
-    NEED(file >= 0);
-    close(file);
-    SSL_CTX *context = peer_context(path);
-    ae_tls_t *tls = ae_tls_new(path, error, sizeof error);
-    NEED(tls);
-    unlink(path);
+    ae_tls_t *tls;
+    SSL_CTX *context = peer_context(&tls);
     for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
         NEED(SSL_CTX_set_min_proto_version(context, version) && SSL_CTX_set_max_proto_version(context, version));
         for (uint32_t cut = 7; cut < 100000; cut *= 13)

@@ -1,9 +1,11 @@
 /* A TLS server in memory at one end of a loopback connection, for checks, budgets and benchmarks of conn.c.
  *
- * The key and certificate (for localhost, its own authority) are made at the start; the certificate is written to a
- * file so that ae_tls_new can be told to trust it. The test moves the bytes, so it can cut or spoil them at will. */
+ * The key and certificate (for localhost, its own authority) are made at the start; the client is told to
+ * trust it by a file that is gone again. The test moves the bytes, so it can cut or spoil them at will. */
 #ifndef TLS_PEER_H
 #define TLS_PEER_H
+
+#include "ae_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +38,8 @@ typedef struct tls_peer {
     int fd;
 } tls_peer_t;
 
-/* A server's context with a fresh certificate for localhost, written to `ca_path`. */
-static SSL_CTX *peer_context(const char *ca_path)
+/* A server's context with a fresh certificate for localhost; *tls: a client's settings that trust it alone. */
+static SSL_CTX *peer_context(ae_tls_t **tls)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *cert = X509_new();
@@ -56,9 +58,14 @@ static SSL_CTX *peer_context(const char *ca_path)
     NEED(names && X509_add_ext(cert, names, -1));
     X509_EXTENSION_free(names);
     NEED(X509_sign(cert, key, EVP_sha256()));
-    FILE *file = fopen(ca_path, "w");
+    char path[] = "/tmp/ae_peer_XX" "XX" "XX", error[256];
+    int fd = mkstemp(path);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     NEED(file && PEM_write_X509(file, cert));
     fclose(file);
+    *tls = ae_tls_new(path, error, sizeof error);
+    unlink(path);
+    NEED(*tls);
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     NEED(context && SSL_CTX_use_certificate(context, cert) == 1 && SSL_CTX_use_PrivateKey(context, key) == 1);
     SSL_CTX_set_session_id_context(context, (const unsigned char *)"peer", 4);
@@ -67,14 +74,16 @@ static SSL_CTX *peer_context(const char *ca_path)
     return context;
 }
 
-/* A server at one end of a new pair; *client_fd is the other end. context NULL: plain. */
-static tls_peer_t peer_open(SSL_CTX *context, int *client_fd)
+/* A server at one end of a new connection; *client_fd is the other end. context NULL: plain. window: bytes of its
+ * receive buffer, 0 as usual. */
+static tls_peer_t peer_open(SSL_CTX *context, int *client_fd, int window)
 {
     tls_peer_t peer = {0};
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t bytes = sizeof at;
     int door = socket(AF_INET, SOCK_STREAM, 0);
     *client_fd = socket(AF_INET, SOCK_STREAM, 0);
+    NEED(!window || setsockopt(door, SOL_SOCKET, SO_RCVBUF, &window, sizeof window) == 0);
     NEED(bind(door, (struct sockaddr *)&at, sizeof at) == 0 && listen(door, 1) == 0);
     NEED(getsockname(door, (struct sockaddr *)&at, &bytes) == 0);
     NEED(connect(*client_fd, (struct sockaddr *)&at, sizeof at) == 0);

@@ -2,23 +2,20 @@
  *
  * usage: order ROUNDS BLOCKS    BLOCKS of 64 bytes are what one signed order hashes, its preparation included.
  * Prints a line a round, ns each:
- *   order   intent -> gate -> signed frame -> next id prepared      desk  the same with record, stamps and write
- *   logon   the same unsigned                                       way   bytes -> record -> ring -> order
- *   before, after   BLOCKS compressed, one after another            class each byte of the frame classified once
- * usage: order idle PAUSE_MS TIMES    one order after each pause: a line of ns without and with the way kept warm. */
+ *   order   intent -> gate -> signed frame -> next id prepared; then the same unsigned, of a connection that is logged on
+ *   way     bytes -> record -> ring -> quote folded -> order
+ *   blocks  BLOCKS compressed, one after another: before order, after it, after all
+ *   class   each byte of the frame classified once
+ * usage: order idle PAUSE_MS TIMES    one order, intent to frame, after each pause: a line of median ns, without and with
+ *                                     the way kept warm meanwhile. */
 #define _GNU_SOURCE
 #include "ae_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 enum { TURNS = 500, FRAMES = 64, SLOTS = 4096 };
 #define NOW 1795000000000000000
@@ -92,7 +89,7 @@ static void set_up(void)
     entry->trusted = entry->bids = entry->asks = 1;
     entry->px_exp = 2;
     entry->qty_exp = 3;
-    if (!getenv("NOCTL")) ae_gate_control(gate, control);
+    ae_gate_control(gate, control);
     ae_gate_books(gate, books);
     must(ae_gate_map(gate, 0, 0) == 0 && ae_gate_exposure(gate, 0, &flat) == 0);
     ae_gate_account(gate, &account);
@@ -138,21 +135,6 @@ static double order_turns(void)
     return took / TURNS;
 }
 
-static double desk_turns(void)
-{
-    ae_tick_t tick;
-    ae_placed_t placed;
-    quote(&tick);
-    double start = mono();
-    for (int i = 0; i < TURNS; i++, now += STEP) {
-        ae_intent_t intent = intent_of(&tick, i);
-        must(ae_desk_place(desk, &intent, now, &placed) == 0);
-    }
-    double took = mono() - start;
-    settle();
-    return took / TURNS;
-}
-
 static double way_turns(void)
 {
     ae_tick_t parsed[4], taken[4];
@@ -189,63 +171,14 @@ static double block_turns(uint32_t blocks)
     return took / TURNS;
 }
 
-#if defined(__x86_64__)
-/* Which of the six characters of JSON's grammar, quote or other, as bits: two table look-ups a byte. */
-__attribute__((target("avx512bw,avx512vl,avx512f"))) static uint64_t classify_512(const char *text, uint32_t bytes)
-{
-    const __m512i low = _mm512_broadcast_i32x4(_mm_setr_epi8(16, 0, 17, 0, 0, 0, 0, 0, 0, 0, 12, 9, 4, 9, 0, 0));
-    const __m512i high = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 17, 4, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0));
-    uint64_t all = 0;
-    for (uint32_t at = 0; at < bytes; at += 64) {
-        __mmask64 some = bytes - at >= 64 ? ~0ull : (1ull << (bytes - at)) - 1;
-        __m512i x = _mm512_maskz_loadu_epi8(some, text + at);
-        __m512i l = _mm512_shuffle_epi8(low, _mm512_and_si512(x, _mm512_set1_epi8(15)));
-        __m512i h = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15)));
-        all += _mm512_test_epi8_mask(l, h);
-    }
-    return all;
-}
-
-__attribute__((target("avx2"))) static uint64_t classify_256(const char *text, uint32_t bytes)
-{
-    const __m256i low = _mm256_broadcastsi128_si256(_mm_setr_epi8(16, 0, 17, 0, 0, 0, 0, 0, 0, 0, 12, 9, 4, 9, 0, 0));
-    const __m256i high = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 17, 4, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0));
-    uint64_t all = 0;
-    for (uint32_t at = 0; at < bytes; at += 32) {
-        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(text + at)); /* frames lie in longer rooms */
-        __m256i l = _mm256_shuffle_epi8(low, _mm256_and_si256(x, _mm256_set1_epi8(15)));
-        __m256i h = _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15)));
-        all += (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_and_si256(l, h), _mm256_setzero_si256()));
-    }
-    return all;
-}
-#endif
-
-static uint64_t classify_plain(const char *text, uint32_t bytes)
-{
-    static const uint8_t class[256] = {['"'] = 1, [','] = 2, [':'] = 3, ['{'] = 4, ['}'] = 5, ['['] = 6, [']'] = 7};
-    uint64_t all = 0;
-    for (uint32_t at = 0; at < bytes; at++)
-        all += class[(uint8_t)text[at]];
-    return all;
-}
-
-static uint64_t classify(const char *text, uint32_t bytes)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        return classify_512(text, bytes);
-    if (__builtin_cpu_supports("avx2"))
-        return classify_256(text, bytes);
-#endif
-    return classify_plain(text, bytes);
-}
+uint64_t bench_classify(const uint8_t *data, uint32_t bytes, uint64_t *masks); /* classify.c */
 
 static double class_turns(void)
 {
+    static uint64_t masks[64];
     double start = mono();
     for (int i = 0; i < TURNS * 8; i++)
-        sink += classify(ticks[i % FRAMES], tick_bytes[i % FRAMES]);
+        sink += bench_classify((const uint8_t *)ticks[i % FRAMES], tick_bytes[i % FRAMES], masks);
     return (mono() - start) / (TURNS * 8);
 }
 
@@ -255,12 +188,11 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* One order after each pause, written to a socket pair: not kept warm, then kept warm every millisecond. */
+/* One order after each pause, intent to frame: not kept warm, then kept warm every millisecond. */
 static int idle(int pause_ms, int times)
 {
     double *took = malloc((size_t)times * sizeof *took);
     ae_tick_t tick;
-    ae_placed_t placed;
     must(took != NULL && times > 0);
     for (int warm = 0; warm < 2; warm++) {
         for (int i = 0; i < times; i++, now += STEP) {
@@ -273,8 +205,10 @@ static int idle(int pause_ms, int times)
                     ae_desk_warm(desk, 0, now);
             }
             double start = mono();
-            must(ae_desk_place(desk, &intent, now, &placed) == 0);
+            must(ae_gate_check(gate, &intent, now) == 0);
+            sink += (uint64_t)ae_encoder_place(encoder, &intent, now / 1000000, frame);
             took[i] = mono() - start;
+            ae_encoder_next(encoder);
             settle();
         }
         qsort(took, (size_t)times, sizeof *took, compare);
@@ -297,12 +231,11 @@ int main(int argc, char **argv)
     must(blocks > 0 && blocks <= 64);
     for (int i = 0; i < rounds; i++) {
         double before = block_turns(blocks), order = order_turns(), middle = block_turns(blocks);
-        double wrote = desk_turns(), way = way_turns();
+        double way = way_turns();
         ae_encoder_logon(encoder, 1);
         double logon = order_turns();
         ae_encoder_logon(encoder, 0);
-        printf("%.1f %.1f %.1f %.1f %.1f %.1f %.1f %.1f\n", order, wrote, logon, way, before, middle, block_turns(blocks),
-               class_turns());
+        printf("%.1f %.1f %.1f %.1f %.1f %.1f %.1f\n", order, logon, way, before, middle, block_turns(blocks), class_turns());
     }
     return 0;
 }

@@ -1,4 +1,5 @@
-// Frames -> records by us and by others in one process, taking turns: tick_rivals <frames> <rounds>.
+// Frames -> records by us and by others in one process, taking turns: tick_rivals FRAMES ROUNDS [any].
+// With a third word the general path is measured, alone and after a failed prediction, instead of prediction.
 //
 // The file holds frames, each after its length (u32). Every contender reads the same fields into the same record with
 // the same symbol table; the others hand their texts to our exact decimals, so only the reading of JSON differs.
@@ -9,7 +10,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +31,6 @@ ae_symtab_t symbols;
 std::vector<ae_tick_t> out(AE_LEVELS_MAX + 2);
 ae_predict_t *best, *avx2, *scalar, *failed;
 uint64_t sink;
-bool unordered_keys;
 
 uint64_t now_ns()
 {
@@ -356,19 +355,20 @@ int main(int argc, char **argv)
         return 2;
     load(argv[1]);
     int rounds = atoi(argv[2]);
-    unordered_keys = argc > 3;
     ae_symtab_add(&symbols, reinterpret_cast<const uint8_t *>("BTCUSDT"), 7, 1, 3);
-    best = predict(getenv("B")?atoi(getenv("B")):AE_DIGITS_BEST);
-    avx2 = predict(getenv("A")?atoi(getenv("A")):AE_DIGITS_AVX2);
+    best = predict(AE_DIGITS_BEST);
+    avx2 = predict(AE_DIGITS_AVX2);
     scalar = predict(AE_DIGITS_SCALAR);
     failed = predict(AE_DIGITS_BEST);
     std::vector<contender> all;
-    if (unordered_keys)
-        all = {{"general", run_general, {}}, {"failed", run_failed, {}}, {"yyjson", run_yyjson, {}}, {"simdjson_unordered", run_simdjson_unordered, {}}};
+    if (argc > 3)
+        all = {{"general", run_general, {}},
+               {"failed", run_failed, {}},
+               {"yyjson", run_yyjson, {}},
+               {"simdjson_unordered", run_simdjson_unordered, {}}};
     else
-        all = {{"predicted", run_best, {}},     {"avx2", run_avx2, {}},         {"scalar", run_scalar, {}},
-               {"yyjson", run_yyjson, {}},      {"simdjson", run_simdjson, {}}, {"simdjson_unordered", run_simdjson_unordered, {}}};
-    std::map<std::string, std::vector<double>> ratios;
+        all = {{"predicted", run_best, {}}, {"avx2", run_avx2, {}},     {"scalar", run_scalar, {}},
+               {"yyjson", run_yyjson, {}},  {"simdjson", run_simdjson, {}}};
     std::vector<double> limits;
     int dropped = 0;
     for (auto &c : all)

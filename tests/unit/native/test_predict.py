@@ -1,6 +1,7 @@
 """predict.c and its digit kernels against the general path and the oracle, on every captured frame in its order.
 
-Each reader remembers what it saw, as a connection does; so a shape learned from one frame has to be right for all later ones.
+Each reader remembers what it saw, as a connection does; so a shape learned from one frame has to be right for all
+later ones.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import pytest
 
 from aegis.market.decode import Refused, decode
 from aegis.native import abi
-from aegis.native._aegis import ffi, lib
 
+ffi, lib = abi.ffi, abi.lib
 READERS = {"scalar": lib.AE_DIGITS_SCALAR, "avx2": lib.AE_DIGITS_AVX2, "avx512": lib.AE_DIGITS_AVX512}
 ROOM = 2048
 SUSHI = [("SUSHIUSDT", 4, 0), ("AKROUSDT", 5, 0), ("KEEPUSDT", 4, 0), ("CTKUSDT", 5, 0)]
