@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = "-std=c11 -O2 -g -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 BUDGETS = {"entry": 1_120, "exit": 850, "over": 520, "tick": 275, "idle": 120}
 FEW, MANY = 512, 1024
-ONCE, OFTEN = "    settle(g);\n    if (t.have", "    for (int i = 0; i < 16; i++)\n        revalue(g, in->symbol);\n    if (t.have"
+ONCE = "    settle(g);\n    if (t.have"
+OFTEN = "    for (int i = 0; i < 16; i++)\n        revalue(g, in->symbol);\n    if (t.have"
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"),
