@@ -2,7 +2,7 @@
  * it holds only integer defines, enums, plain structs and prototypes. Every struct is asserted in ae_abi_check.c and
  * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates. */
 
-#define AE_ABI_VERSION 2
+#define AE_ABI_VERSION 3
 #define AE_BAD -1
 #define AE_MORE -2
 #define AE_END -3
@@ -188,13 +188,15 @@ typedef struct ae_ring_header {
     uint32_t wake;
     uint32_t waiters;
     uint8_t reserved3[56];
+    uint64_t claim;
+    uint8_t reserved4[56];
 } ae_ring_header_t;
 
 typedef struct ae_ring {
     ae_ring_header_t *header;
     uint8_t *slots;
     uint64_t mask;
-    uint64_t head;
+    uint64_t claim;
     uint32_t slot_bytes;
     uint32_t reserved;
 } ae_ring_t;
