@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aegis.native._aegis import lib
 
 from aegis.errors import Inexact, RingRefused
 from aegis.native import abi
-from aegis.native._aegis import lib
 from aegis.native.ring import RingReader, RingWriter
 
 SLOTS = 64
@@ -25,7 +25,7 @@ def numbered(first: int, count: int, size: int = 64) -> np.ndarray:
 
 def second_words(batch: np.ndarray) -> list[int]:
     """What `numbered` put there."""
-    words = np.frombuffer(batch.tobytes(), np.uint64).reshape(len(batch), -1)
+    words = np.frombuffer(batch.tobytes(), np.uint64).reshape(len(batch), batch.itemsize // 8)
     assert (words[:, 0] == words[:, 1]).all()
     return [int(n) for n in words[:, 1]]
 
