@@ -39,11 +39,15 @@ class Aegis(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Venue(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Addresses and credentials. Empty addresses take the mode's own; in paper mode the supervisor gives them."""
+    """
+    Addresses, credentials, and `ca_file`: PEM of the authorities to trust for https and wss, empty = the system's.
+    Empty addresses take the mode's own; in paper mode the supervisor gives them.
+    """
 
     rest_url: str = ""
     stream_url: str = ""
     ws_api_url: str = ""
+    ca_file: str = ""
     keys_file: str = ""
     recv_window_ms: int = 5000
     weight_per_minute: int = 2400
@@ -93,10 +97,14 @@ class Brain(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Risk(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Pre-trade limits; money in the quote asset as decimal text, the collar in 1/10000 of the book's price."""
+    """
+    Pre-trade limits; money in the quote asset as decimal text, the collar in 1/10000 of the book's price. What was once
+    in force for an account is raised only by `aegis caps raise`.
+    """
 
     order_notional_max: str = "2000"
     position_notional_max: str = "10000"
+    total_notional_max: str = "50000"
     collar_bps: int = 50
     orders_per_s: int = 20
     open_orders_max: int = 20
@@ -129,7 +137,7 @@ class Supervisor(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Paper(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The venue simulator of paper mode. `port` 0 chooses one; `speed` is "1", a factor, or "max"."""
+    """The venue simulator of paper mode. `port` 0 chooses one; `speed` is "1", a factor or "max"; `tls`: https, wss."""
 
     port: int = 0
     seed: int = 1
@@ -138,6 +146,7 @@ class Paper(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     speed: str = "1"
     wallet: str = "10000"
     events_per_s: int = 200
+    tls: bool = False
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -344,9 +353,10 @@ _BOUNDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("brain.timer_ms", lambda v: 1 <= v <= 60000, "1 to 60000"),
     *(
         (f"risk.{f}", _money, "a decimal above 0")
-        for f in ("order_notional_max", "position_notional_max", "loss_limit")
+        for f in ("order_notional_max", "position_notional_max", "total_notional_max", "loss_limit")
     ),
-    *((f"risk.{f}", _positive, "above 0") for f in ("collar_bps", "orders_per_s", "open_orders_max")),
+    *((f"risk.{f}", _positive, "above 0") for f in ("collar_bps", "open_orders_max")),
+    ("risk.orders_per_s", lambda v: 1 <= v <= 1024, "1 to 1024"),
     *((f"recon.{f}", _positive, "above 0") for f in Recon.__struct_fields__),
     ("deadman.countdown_s", lambda v: v >= 5, "5 or more"),
     ("supervisor.watchdog_ms", lambda v: 200 <= v <= 60000, "200 to 60000"),

@@ -91,6 +91,8 @@ class Refusal(IntEnum):
     SYMBOL_HALTED = 16
     NOT_CONNECTED = 17
     BAD_INTENT = 18
+    TOTAL_NOTIONAL = 19
+    NO_IDS = 20  # the block of client ids on disk is used up
 
 
 class Halt(IntEnum):

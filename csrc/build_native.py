@@ -20,7 +20,7 @@ ffibuilder.set_source(
     sources=SOURCES,
     include_dirs=["csrc"],
     depends=HEADERS,
-    libraries=["ssl", "crypto", "pthread"],
+    libraries=["ssl", "crypto", "pthread", "m"],
     extra_compile_args=["-std=c11", "-O2", "-g", *os.environ.get("AEGIS_CFLAGS", "").split()],
     extra_link_args=os.environ.get("AEGIS_CFLAGS", "").split(),
 )

@@ -1,8 +1,17 @@
-/* The only receive loop: bytes of one connection -> frames -> records on the ring, books on their page.
+/* Bytes of one connection -> frames -> records on the ring, books on their page. The sockets are loop.c's.
  *
- * The market context belongs to one thread (the feed's). What must stay true: a refused frame publishes nothing; what
- * two overlapping sockets both say is published once; every frame is counted under exactly one heading. */
-#include "ae_internal.h"
+ * One lock guards a market context and all its pumps: the pump thread holds it for one read of one connection, the
+ * owner's calls (snapshot, reset, fill, publish) for one call. Records gather while the bytes of a read are parsed and
+ * go out AE_BATCH at a time, readers are woken once; outside the lock nothing is left unpublished.
+ * What must stay true: a refused frame publishes nothing; what two overlapping sockets both say is published once;
+ * every frame is counted under exactly one heading. */
+#define _GNU_SOURCE
+#include "predict.h"
+
+#include <pthread.h>
+
+#define AE_BATCH 16
+#define AE_CUT_BYTES 4096
 
 typedef struct best {
     int64_t u, bid, bid_qty, ask, ask_qty;
@@ -13,14 +22,21 @@ struct ae_market {
     ae_books_header_t *page;
     ae_book_entry_t *entries;
     uint64_t counters[AE_C_COUNT];
-    uint64_t counts[AE_KINDS][AE_SYMBOLS_MAX];
-    int64_t recv_ns[AE_KINDS][AE_SYMBOLS_MAX];
-    int64_t last[AE_KINDS][AE_SYMBOLS_MAX];
+    ae_cell_t cells[AE_KINDS][AE_SYMBOLS_MAX];
     int64_t last_kline[AE_INTERVALS][AE_SYMBOLS_MAX];
     best_t best[AE_SYMBOLS_MAX];
     ae_book_t *books[AE_SYMBOLS_MAX];
     ae_symtab_t symbols;
-    ae_tick_t records[AE_LEVELS_MAX + 2];
+    ae_predict_t predict;
+    ae_hist_block_t *hist;
+    int64_t read_ns;
+    uint32_t gathered;
+    uint32_t unwoken;
+    uint32_t sampled;
+    uint32_t reserved;
+    pthread_mutex_t turn;
+    pthread_mutex_t lock;
+    ae_tick_t records[AE_BATCH + 2 + AE_LEVELS_MAX + 2];
 };
 
 /* Size of a context; the caller gives zeroed memory. */
@@ -29,9 +45,90 @@ uint64_t ae_market_bytes(void)
     return sizeof(ae_market_t);
 }
 
+/* Take the context. `turn` makes it fair: who waits for `lock` holds the turn, so a thread that gives the lock back and
+ * wants it at once waits behind him. Any thread; not twice. */
+void ae_market_lock(ae_market_t *m)
+{
+#ifdef AE_MUTANT_UNLOCKED
+    (void)m; /* the canary: ThreadSanitizer has to report the loop */
+#else
+    pthread_mutex_lock(&m->turn);
+    pthread_mutex_lock(&m->lock);
+    pthread_mutex_unlock(&m->turn);
+#endif
+}
+
+/* Give the context back. */
+void ae_market_unlock(ae_market_t *m)
+{
+#ifdef AE_MUTANT_UNLOCKED
+    (void)m;
+#else
+    pthread_mutex_unlock(&m->lock);
+#endif
+}
+
+/* Measure hops into `hist` from now on (NULL: nothing is measured); its writer is whoever holds the lock. */
+void ae_market_measure(ae_market_t *m, ae_hist_block_t *hist)
+{
+    ae_market_lock(m);
+    m->hist = hist;
+    m->read_ns = 0;
+    ae_market_unlock(m);
+}
+
+/* The bytes given next were readable at stamp_ns and are in memory now: starts the hops. Under the lock. */
+void ae_market_received(ae_market_t *m, int64_t stamp_ns)
+{
+    if (!m->hist)
+        return;
+    m->read_ns = ae_hist_now();
+    m->sampled = 0;
+    ae_hist_add(m->hist, AE_HOP_RECEIVE, m->read_ns - stamp_ns);
+}
+
+/* Put what was gathered on the ring; `sampled`: its last frame is a sample of the hops. */
+static void publish(ae_market_t *m, int sampled)
+{
+    uint32_t count = m->gathered;
+    if (!count)
+        return;
+    int64_t parsed_ns = sampled ? ae_hist_now() : 0;
+    ae_ring_publish(m->ring, m->records, count);
+    m->gathered = 0;
+    m->unwoken = 1;
+    if (!sampled)
+        return;
+    m->sampled = 1;
+    ae_hist_add(m->hist, AE_HOP_PARSED, parsed_ns - m->read_ns);
+    ae_hist_add(m->hist, AE_HOP_PUBLISHED, ae_hist_now() - parsed_ns);
+}
+
+/* Publish what is left of a read and wake the readers, once. Under the lock. Of a read that made many batches the first
+ * and the last are measured: the best and the worst of it. */
+void ae_market_flush(ae_market_t *m)
+{
+    publish(m, m->read_ns != 0);
+    m->read_ns = 0;
+    if (m->unwoken)
+        ae_ring_wake(m->ring);
+    m->unwoken = 0;
+}
+
+/* `count` records of the owner's own making, as they are. Returns how many. */
+int ae_market_publish(ae_market_t *m, const ae_tick_t *records, uint32_t count)
+{
+    ae_market_lock(m);
+    ae_ring_publish(m->ring, records, count);
+    ae_ring_wake(m->ring);
+    m->counters[AE_C_RECORDS] += count;
+    ae_market_unlock(m);
+    return (int)count;
+}
+
 static void forget(ae_market_t *m, uint32_t kind, uint32_t symbol)
 {
-    m->last[kind][symbol] = INT64_MIN;
+    m->cells[kind][symbol].last = INT64_MIN;
     for (uint32_t i = 0; kind == AE_KIND_KLINE && i < AE_INTERVALS; i++)
         m->last_kline[i][symbol] = INT64_MIN;
 }
@@ -41,16 +138,17 @@ void ae_market_init(ae_market_t *m, ae_ring_t *ring, void *books_page)
 {
     m->ring = ring;
     m->page = books_page;
+    (void)ae_predict_init(&m->predict, AE_DIGITS_BEST);
     m->entries = (ae_book_entry_t *)(void *)((uint8_t *)books_page + AE_BOOKS_HEADER_BYTES);
+    pthread_mutex_init(&m->turn, NULL);
+    pthread_mutex_init(&m->lock, NULL);
     for (uint32_t kind = 0; kind < AE_KINDS; kind++)
         for (uint32_t symbol = 0; symbol < AE_SYMBOLS_MAX; symbol++)
             forget(m, kind, symbol);
 }
 
-/* Append a symbol with its book (NULL: none). Returns its index; AE_BAD: full, bad name, or the page holds another
- * name at that index. */
-int ae_market_append(ae_market_t *m, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp,
-                     ae_book_t *book)
+static int append(ae_market_t *m, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp,
+                  ae_book_t *book)
 {
     uint32_t before = m->symbols.count;
     int index = ae_symtab_add(&m->symbols, name, bytes, px_exp, qty_exp);
@@ -71,13 +169,24 @@ int ae_market_append(ae_market_t *m, const uint8_t *name, uint32_t bytes, uint8_
     return index;
 }
 
+/* Append a symbol with its book (NULL: none). Returns its index; AE_BAD: full, bad name, or the page holds another
+ * name at that index. */
+int ae_market_append(ae_market_t *m, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp,
+                     ae_book_t *book)
+{
+    ae_market_lock(m);
+    int index = append(m, name, bytes, px_exp, qty_exp, book);
+    ae_market_unlock(m);
+    return index;
+}
+
 static void publish_state(ae_market_t *m, uint32_t symbol, uint32_t reason, int64_t recv_ns)
 {
     const ae_book_t *book = m->books[symbol];
-    ae_tick_t t = {.recv_ns = recv_ns, .exch_ns = book->exch_ns, .symbol = (uint16_t)symbol,
-                   .kind = AE_KIND_BOOK_STATE, .px_exp = m->entries[symbol].px_exp,
-                   .qty_exp = m->entries[symbol].qty_exp, .a = book->state == AE_BOOK_LIVE, .b = reason, .c = book->u};
-    ae_ring_publish(m->ring, &t, 1);
+    m->records[m->gathered++] =
+        (ae_tick_t){.recv_ns = recv_ns, .exch_ns = book->exch_ns, .symbol = (uint16_t)symbol,
+                    .kind = AE_KIND_BOOK_STATE, .px_exp = m->entries[symbol].px_exp,
+                    .qty_exp = m->entries[symbol].qty_exp, .a = book->state == AE_BOOK_LIVE, .b = reason, .c = book->u};
     m->counters[AE_C_RECORDS]++;
 }
 
@@ -117,22 +226,25 @@ static void book_moved(ae_market_t *m, uint32_t symbol, int was_live, int result
 static int is_duplicate(ae_market_t *m, const ae_parsed_t *parsed)
 {
     int64_t *last = parsed->kind == AE_KIND_KLINE ? &m->last_kline[parsed->interval][parsed->symbol]
-                                                  : &m->last[parsed->kind][parsed->symbol];
+                                                  : &m->cells[parsed->kind][parsed->symbol].last;
     if (parsed->order_key <= *last)
         return 1;
     *last = parsed->order_key;
     return 0;
 }
 
+/* A large run goes out before its book is worked on; `t` stays readable until the next record is gathered. */
 static void take_records(ae_market_t *m, const ae_parsed_t *parsed, uint32_t count, int64_t recv_ns)
 {
-    ae_tick_t *t = m->records;
+    ae_tick_t *t = m->records + m->gathered;
     const ae_symbol_t *symbol = &m->symbols.symbols[parsed->symbol];
     ae_book_t *book = m->books[parsed->symbol];
     for (uint32_t i = 0; i < count; i++)
         t[i].recv_ns = recv_ns;
-    ae_ring_publish(m->ring, t, count);
+    m->gathered += count;
     m->counters[AE_C_RECORDS] += count;
+    if (m->gathered >= AE_BATCH)
+        publish(m, m->read_ns && !m->sampled);
     if (parsed->kind == AE_KIND_BOOK_TICKER && book && t->px_exp == symbol->px_exp && t->qty_exp == symbol->qty_exp) {
         m->best[parsed->symbol] = (best_t){parsed->order_key, t->a, t->b, t->c, t->d};
         cross_check(m, parsed->symbol);
@@ -146,11 +258,12 @@ static void take_records(ae_market_t *m, const ae_parsed_t *parsed, uint32_t cou
     }
 }
 
-/* One data frame's payload. 1 taken (published, duplicate, dropped or refused: see counters), 0 no market event. */
-int ae_market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t recv_ns)
+/* One data frame's payload, gathered. 1 taken (duplicate, dropped and refused too: see counters), 0 no market event. */
+static int market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t recv_ns)
 {
     ae_parsed_t parsed;
-    int count = ae_tick_parse(data, bytes, &m->symbols, m->records, AE_LEVELS_MAX + 2, &parsed);
+    ae_tick_t *out = m->records + m->gathered;
+    int count = ae_tick_parse(data, bytes, &m->symbols, &m->predict, out, AE_LEVELS_MAX + 2, &parsed);
     if (count == 0) {
         m->counters[AE_C_TEXTS]++;
         return 0;
@@ -160,8 +273,8 @@ int ae_market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t
         m->counters[AE_C_REFUSED + parsed.reason]++;
         return 1;
     }
-    m->counts[parsed.kind][parsed.symbol]++;
-    m->recv_ns[parsed.kind][parsed.symbol] = recv_ns;
+    m->cells[parsed.kind][parsed.symbol].count++;
+    m->cells[parsed.kind][parsed.symbol].recv_ns = recv_ns;
     if (count == AE_BAD)
         m->counters[AE_C_DROPPED_NA]++;
     else if (is_duplicate(m, &parsed))
@@ -171,18 +284,41 @@ int ae_market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t
     return 1;
 }
 
+/* One data frame's payload, published. Results as market_frame. */
+int ae_market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t recv_ns)
+{
+    ae_market_lock(m);
+    int taken = market_frame(m, data, bytes, recv_ns);
+    ae_market_flush(m);
+    ae_market_unlock(m);
+    return taken;
+}
+
 /* Give a symbol's book a snapshot at the symbol's exponents. Results as ae_book_snapshot; AE_BAD also for a symbol
  * without book. */
 int ae_market_snapshot(ae_market_t *m, uint32_t symbol, int64_t last_id, const ae_level_t *bids, uint32_t bid_count,
                        const ae_level_t *asks, uint32_t ask_count, int64_t recv_ns)
 {
-    if (symbol >= m->symbols.count || !m->books[symbol])
-        return AE_BAD;
-    int was_live = m->books[symbol]->state == AE_BOOK_LIVE;
-    int result = ae_book_snapshot(m->books[symbol], last_id, bids, bid_count, asks, ask_count);
-    book_moved(m, symbol, was_live, result, recv_ns);
-    ae_ring_wake(m->ring);
+    ae_market_lock(m);
+    int result = AE_BAD;
+    if (symbol < m->symbols.count && m->books[symbol]) {
+        int was_live = m->books[symbol]->state == AE_BOOK_LIVE;
+        result = ae_book_snapshot(m->books[symbol], last_id, bids, bid_count, asks, ask_count);
+        book_moved(m, symbol, was_live, result, recv_ns);
+    }
+    ae_market_flush(m);
+    ae_market_unlock(m);
     return result;
+}
+
+static void start_anew(ae_market_t *m, uint32_t symbol, int64_t recv_ns)
+{
+    ae_book_t *book = m->books[symbol];
+    int was_live = book->state == AE_BOOK_LIVE;
+    ae_book_reset(book);
+    ae_book_publish(book, &m->entries[symbol], recv_ns);
+    if (was_live)
+        publish_state(m, symbol, AE_BOOK_RESET, recv_ns);
 }
 
 /* A gap nobody bridged: forget what was last seen of one kind; a book starts anew. */
@@ -190,16 +326,12 @@ void ae_market_reset(ae_market_t *m, uint32_t symbol, uint32_t kind, int64_t rec
 {
     if (symbol >= m->symbols.count || kind >= AE_KINDS)
         return;
+    ae_market_lock(m);
     forget(m, kind, symbol);
-    ae_book_t *book = m->books[symbol];
-    if (kind != AE_KIND_DEPTH || !book)
-        return;
-    int was_live = book->state == AE_BOOK_LIVE;
-    ae_book_reset(book);
-    ae_book_publish(book, &m->entries[symbol], recv_ns);
-    if (was_live)
-        publish_state(m, symbol, AE_BOOK_RESET, recv_ns);
-    ae_ring_wake(m->ring);
+    if (kind == AE_KIND_DEPTH && m->books[symbol])
+        start_anew(m, symbol, recv_ns);
+    ae_market_flush(m);
+    ae_market_unlock(m);
 }
 
 /* Publish records that REST gave after a gap, marked FILLED. Returns how many. */
@@ -207,20 +339,19 @@ int ae_market_fill(ae_market_t *m, ae_tick_t *records, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         records[i].flags |= AE_FLAG_FILLED;
-    ae_ring_publish(m->ring, records, count);
-    ae_ring_wake(m->ring);
-    m->counters[AE_C_RECORDS] += count;
+    ae_market_lock(m);
     m->counters[AE_C_FILLED] += count;
-    return (int)count;
+    ae_market_unlock(m);
+    return ae_market_publish(m, records, count);
 }
 
-/* Views for the owner: counts and times are [AE_KINDS][AE_SYMBOLS_MAX], counters [AE_C_COUNT]. */
-uint64_t *ae_market_counts(ae_market_t *m) { return &m->counts[0][0]; }
-int64_t *ae_market_recv_ns(ae_market_t *m) { return &m->recv_ns[0][0]; }
+/* Views for the owner: cells are [AE_KINDS][AE_SYMBOLS_MAX], counters [AE_C_COUNT]. */
+ae_cell_t *ae_market_cells(ae_market_t *m) { return &m->cells[0][0]; }
 uint64_t *ae_market_counters(ae_market_t *m) { return m->counters; }
 ae_symtab_t *ae_market_symbols(ae_market_t *m) { return &m->symbols; }
 
-/* A receive buffer and one for fragments, `capacity` bytes each, owned by the caller. market NULL: all is text. */
+/* A receive buffer and one for fragments, owned by the caller: `capacity` bytes each and AE_SLACK_BYTES readable after.
+ * market NULL: all is text. */
 void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market)
 {
     memset(pump, 0, sizeof *pump);
@@ -230,14 +361,14 @@ void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capa
     pump->market = market;
 }
 
-/* Make room for the next read at data + write; returns its size, > 0. The bytes of the last event are gone after. */
+/* Make room for the next read at data + write; returns its size, > 0. The bytes of the last event are gone after. What
+ * is left of a cut frame goes to the front while it is short, so that the same few pages stay in the near cache. */
 uint32_t ae_pump_room(ae_pump_t *pump)
 {
-    if (pump->read == pump->write) {
-        pump->read = pump->write = 0;
-    } else if (pump->read && pump->capacity - pump->write < pump->capacity / 2) {
-        memmove(pump->data, pump->data + pump->read, pump->write - pump->read);
-        pump->write -= pump->read;
+    uint32_t left = pump->write - pump->read;
+    if (pump->read && (left < AE_CUT_BYTES || pump->capacity - pump->write < pump->capacity / 2)) {
+        memmove(pump->data, pump->data + pump->read, left);
+        pump->write = left;
         pump->read = 0;
     }
     return pump->capacity - pump->write;
@@ -261,7 +392,7 @@ static int give(ae_pump_t *pump, uint8_t *at, uint32_t bytes, int what)
 /* One message is whole. */
 static int message(ae_pump_t *pump, uint8_t *at, uint32_t bytes, int64_t recv_ns)
 {
-    if (pump->market && ae_market_frame(pump->market, at, bytes, recv_ns))
+    if (pump->market && market_frame(pump->market, at, bytes, recv_ns))
         return AE_PUMP_NEED;
     return give(pump, at, bytes, AE_PUMP_TEXT);
 }
@@ -286,8 +417,8 @@ static int data_frame(ae_pump_t *pump, const ae_ws_frame_t *frame, uint8_t *payl
 
 /* Take `bytes` just read into data + write (0 to go on after an event). Returns AE_PUMP_NEED when all whole frames
  * are taken, or an event: CONTROL (raw frame), TEXT (payload) in event / event_bytes, valid until the next call; BAD
- * with reason: the connection is over. Wakes readers when done. */
-int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns)
+ * with reason: the connection is over. Records are gathered: the caller flushes, and holds the market's lock. */
+int ae_pump_frames(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns)
 {
     if (pump->reason)
         return AE_PUMP_BAD;
@@ -295,11 +426,18 @@ int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns)
         return bad(pump, AE_WS_TOO_BIG);
     pump->write += bytes;
     int result = AE_PUMP_NEED;
+    const uint32_t payload_max = pump->capacity - 16;
     while (result == AE_PUMP_NEED) {
         ae_ws_frame_t frame;
-        uint32_t reason = 0;
+        uint32_t reason = 0, payload = 0;
         uint8_t *at = pump->data + pump->read;
-        int used = ae_ws_parse(at, pump->write - pump->read, pump->capacity - 16, &frame, &reason);
+        uint32_t header = pump->joining ? 0 : ae_ws_text(at, pump->write - pump->read, payload_max, &payload);
+        if (header) {
+            pump->read += header + payload;
+            result = message(pump, at + header, payload, recv_ns);
+            continue;
+        }
+        int used = ae_ws_parse(at, pump->write - pump->read, payload_max, &frame, &reason);
         if (used == AE_MORE)
             break;
         if (used == AE_BAD)
@@ -308,7 +446,17 @@ int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns)
         result = frame.opcode >= 8 ? give(pump, at, (uint32_t)used, AE_PUMP_CONTROL)
                                    : data_frame(pump, &frame, at + frame.header_bytes, recv_ns);
     }
-    if (pump->market)
-        ae_ring_wake(pump->market->ring);
+    return result;
+}
+
+/* ae_pump_frames for a caller without a loop: takes the lock, publishes and wakes readers. */
+int ae_pump_step(ae_pump_t *pump, uint32_t bytes, int64_t recv_ns)
+{
+    if (!pump->market)
+        return ae_pump_frames(pump, bytes, recv_ns);
+    ae_market_lock(pump->market);
+    int result = ae_pump_frames(pump, bytes, recv_ns);
+    ae_market_flush(pump->market);
+    ae_market_unlock(pump->market);
     return result;
 }

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from aegis import __version__
-from aegis.cli import books, check, latch, reconcile, run, status, venue
+from aegis.cli import books, caps, check, latch, reconcile, run, status, venue
 from aegis.errors import AegisError, Operator
 from aegis.exchange.options import Parser
 
-FAMILIES = (run, venue, status, books, reconcile, latch, check)
+FAMILIES = (run, venue, status, books, reconcile, latch, caps, check)
 EXIT_FAULT, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 

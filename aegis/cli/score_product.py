@@ -56,6 +56,7 @@ answers = "{directory}/answers"
 [risk]
 order_notional_max = "1000000000"
 position_notional_max = "1000000000"
+total_notional_max = "10000000000"
 loss_limit = "1000000000"
 orders_per_s = 1000
 open_orders_max = 200

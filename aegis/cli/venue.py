@@ -18,7 +18,7 @@ from aegis.exchange import options
 from aegis.live.supervisor_instance import read_note
 
 ASK_S = 30.0
-CONFIGURED = ("port", "seed", "symbols", "replay", "speed", "wallet", "events_per_s")  # also in section [paper]
+CONFIGURED = ("port", "seed", "symbols", "replay", "speed", "wallet", "events_per_s", "tls")  # also in section [paper]
 
 
 class Check(msgspec.Struct):

@@ -87,9 +87,14 @@ class Positions:
         """Symbols that may hold a position."""
         return [s for s in {*self._base, *(name for name, _ in self._fills)} if self.position(s)]
 
-    def reconciled(self, now_ns: int) -> bool:
-        """True while entries may rely on the page."""
-        return self.page.reconciled and now_ns - self._mtime_ns < FRESH_NS
+    @property
+    def reconciled_until_ns(self) -> int:
+        """Until when (wall) entries may rely on the page; 0 not at all."""
+        return self._mtime_ns + FRESH_NS if self.page.reconciled else 0
+
+    def entry_price(self, symbol: str) -> Num:
+        """Average price of the position as the page has it; 0 when it has none."""
+        return Num.parse(self.page.positions.get(symbol, {}).get("entry") or "0")
 
     def pnl(self, market: Any) -> Num:
         """Realised - fees + unrealised at the middle, in quote money; a position without a quote counts as flat pnl."""

@@ -9,23 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from aegis.config import Config, Risk
-from aegis.messages import Rules
-from aegis.risk.gate import Limits
+from aegis.config import Config
+from aegis.messages import Place, Rules, Side
+from aegis.native.features import Features
 from aegis.strategy.base import Quote, Tick
 from aegis.units import Num
-
-
-def limits_of(risk: Risk) -> Limits:
-    """The gate's limits from the settings."""
-    return Limits(
-        order_notional_max=Num.parse(risk.order_notional_max),
-        position_notional_max=Num.parse(risk.position_notional_max),
-        collar_bps=risk.collar_bps,
-        orders_per_s=risk.orders_per_s,
-        open_orders_max=risk.open_orders_max,
-        loss_limit=Num.parse(risk.loss_limit),
-    )
 
 
 def ticks_of(batch: Any, name: Callable[[int], str]) -> Iterator[Tick]:
@@ -44,6 +32,17 @@ class Context:
         self.random = Random(int(config.brain.params.get("seed", 1)))
         self.params: Mapping[str, Any] = config.brain.params
         self.symbols: Sequence[str] = tuple(brain.rules)
+        self.features: Features = brain.turns.features
+
+    @property
+    def changed(self) -> Any:
+        """Indices of the symbols the batch changed."""
+        return self.features.changed
+
+    @property
+    def rows(self) -> Any:
+        """Columns of `changed`."""
+        return self.features.rows
 
     def position(self, symbol: str) -> Num:
         """Signed position."""
@@ -68,3 +67,20 @@ class Context:
     def name(self, index: int) -> str:
         """Symbol of a record's index."""
         return self._brain.market.name(index)  # type: ignore[no-any-return]  # brain is duck-typed
+
+    def index(self, symbol: str) -> int | None:
+        """Index of a symbol's records."""
+        return self._brain.market.index.get(symbol)  # type: ignore[no-any-return]  # brain is duck-typed
+
+    def open(self) -> Sequence[str]:
+        """Symbols with a position or an unfinished order."""
+        working = (order.symbol for order in self._brain.entry.orders.live.values())
+        return tuple(dict.fromkeys([*self._brain.positions.held(), *working]))
+
+    def arm(self, place: Place, best: Side, price: Num, until_ns: int, *, above: bool = False) -> int:
+        """See aegis.strategy.base.Context."""
+        return self._brain.arm(place, best, price, until_ns, above)  # type: ignore[no-any-return]  # duck-typed
+
+    def disarm(self, handle: int) -> bool:
+        """See aegis.strategy.base.Context."""
+        return self._brain.disarm(handle)  # type: ignore[no-any-return]  # brain is duck-typed

@@ -1,7 +1,7 @@
 """The market as the strategy and the gate see it: quotes from the ring, trust and depth from the books page.
 
 What must stay true: a quote is shown only while its book is trusted and evidence of it is younger than `QUOTE_NS`;
-after the feed's ring came anew nothing is shown until it is received again.
+after the feed's ring came anew nothing is shown until it is received again (the turn resets its features then).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from aegis.errors import AegisError
 from aegis.messages import Rules
-from aegis.native import abi
 from aegis.native.books import BooksReader
+from aegis.native.turn import Turn
 from aegis.strategy.base import Quote
 from aegis.units import Num
 
@@ -26,22 +26,17 @@ class MarketView:
     Args:
         page: path of the books page; it may not exist yet.
         rules: symbol -> filters.
+        turn: whose features hold the newest quotes, and whose clock is the present.
     """
 
-    def __init__(self, page: Path, rules: dict[str, Rules]) -> None:
-        self._page, self.rules = page, rules
+    def __init__(self, page: Path, rules: dict[str, Rules], turn: Turn) -> None:
+        self._page, self.rules, self._turn = page, rules, turn
         self._books: BooksReader | None = None
         self._inode = 0
-        self._quotes: dict[int, Quote] = {}
         self._tops: dict[str, Any] = {}
+        self._turned = 0
         self.names: list[str] = []
         self.index: dict[str, int] = {}
-        self.now_ns = 0
-
-    def begin(self, now_ns: int) -> None:
-        """A new turn: depth read in the last one is old."""
-        self.now_ns = now_ns
-        self._tops.clear()
 
     def refresh(self) -> None:
         """Open the page, again when the feed made a new one; take appended symbols."""
@@ -56,18 +51,10 @@ class MarketView:
             self.names = list(names)
             self.index = {name: i for i, name in enumerate(self.names)}
 
-    def forget(self) -> None:
-        """The feed is a new one: nothing seen before counts."""
-        self._quotes.clear()
-
-    def fold(self, batch: Any) -> None:
-        """Take the newest quote of each symbol in a batch of records."""
-        rows = batch[batch["kind"] == abi.KIND_BOOK_TICKER]
-        if not len(rows):
-            return
-        latest = {r[0]: r for r in rows[["symbol", "px_exp", "qty_exp", "a", "b", "c", "d", "recv_ns"]].tolist()}
-        for index, px, qty, a, b, c, d, recv in latest.values():
-            self._quotes[index] = Quote(Num(a, px), Num(b, qty), Num(c, px), Num(d, qty), recv)
+    @property
+    def page(self) -> BooksReader | None:
+        """The books page, once there is one."""
+        return self._books
 
     def name(self, index: int) -> str:
         """Symbol of an index; "" when the page does not show it yet."""
@@ -77,6 +64,9 @@ class MarketView:
 
     def top(self, symbol: str) -> Any:
         """Top of the book as the page shows it (None: no such symbol or page)."""
+        if self._turned != self._turn.c.turns:  # depth read in an earlier turn is old
+            self._turned = self._turn.c.turns
+            self._tops.clear()
         if symbol not in self._tops:
             index = self.index.get(symbol)
             if index is None or self._books is None:
@@ -87,10 +77,17 @@ class MarketView:
                 self._tops[symbol] = None
         return self._tops[symbol]
 
+    def _ticker(self, index: int) -> Quote | None:
+        touch = self._turn.features.touch(index)
+        if touch is None:
+            return None
+        bid, bid_qty, ask, ask_qty, px, qty, recv_ns = touch
+        return Quote(Num(bid, px), Num(bid_qty, qty), Num(ask, px), Num(ask_qty, qty), recv_ns)
+
     def last(self, symbol: str) -> Quote | None:
         """The newest quote known, of ticker or book, whatever its age and trust; for valuation."""
         index = self.index.get(symbol)
-        quote, top = self._quotes.get(index, None) if index is not None else None, self.top(symbol)
+        quote, top = self._ticker(index) if index is not None else None, self.top(symbol)
         if top is None or not top.bids or not top.asks or (quote is not None and quote.recv_ns >= top.recv_ns):
             return quote
         assert self._books is not None and index is not None
@@ -101,7 +98,7 @@ class MarketView:
     def quote(self, symbol: str) -> Quote | None:
         """The newest quote if it may be traded on."""
         quote, top = self.last(symbol), self.top(symbol)
-        if quote is None or top is None or not top.trusted or self.now_ns - quote.recv_ns > QUOTE_NS:
+        if quote is None or top is None or not top.trusted or self._turn.c.now_ns - quote.recv_ns > QUOTE_NS:
             return None
         return quote
 

@@ -1,49 +1,49 @@
-"""Orders on their way: recorded, sent, answered, asked about, settled.
+"""Orders on their way: placed by the desk in C, then followed: recorded, answered, asked about, settled.
 
-Problem: an answer may be lost after the order arrived. So the INTENT record is in the ring before the first byte
-leaves, an unanswered order is UNKNOWN (never sent again), and only evidence settles it: an event, a query, or -2013
-repeated after recvWindow and margin with openOrders agreeing (PROTOCOL 5.7).
-What must stay true: WebSocket API first; REST only when the frame was certainly not written; every change of state is
-a record; a contradiction halts the symbol, not the process.
+Problem: an answer may be lost after the order arrived. So the INTENT record is in the ring before the first byte leaves
+(the desk's law), an unanswered order is UNKNOWN (never sent again), and only evidence settles it (brain_settle.py). And
+what is written down about an order must not stand before the bytes of the next: the desk sends first, this follows.
+What must stay true: WebSocket API first; REST only when the frame was certainly not written; an order is sent once more
+only under its own id and only after the venue refused its timestamp, which proves that it was not executed; every
+change of state is a record; a contradiction halts the symbol, not the process.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from aegis.errors import AegisError, IllegalTransition, RateLimited, Unreachable, VenueError
+from aegis.live.brain_settle import ASK_FIRST_NS, MARGIN_NS, MS, SEND_S, Settler
 from aegis.live.clock import Clock
 from aegis.live.log import Log
-from aegis.messages import Cancel, Halt, OrderRecord, OrderStep, OrderUpdate, Place, Refusal, Tif, TradeLite
+from aegis.messages import Cancel, Halt, OrderRecord, OrderStep, OrderUpdate, Place, Refusal, TradeLite
 from aegis.native import orders as wire
+from aegis.native.desk import Placed, Sent
 from aegis.orders.book import Order, WorkingOrders
-from aegis.orders.ids import PREFIX, ClientIds
+from aegis.orders.ids import PREFIX
 from aegis.orders.states import Event, State
 from aegis.units import ZERO
+from aegis.venue.errors import CLOCK_CODE
 from aegis.venue.report import order_from_rest
 from aegis.venue.request import cancel_params, order_params
 
-MS = 1_000_000
-ASK_FIRST_NS = 1_000 * MS
-ASK_NS_MAX = 5_000 * MS
-AUDIT_NS = 30_000 * MS
-MARGIN_NS = 2_000 * MS
-ABSENT_ANSWERS = 3
-SEND_S = 3.0
+SEND_NS = int(SEND_S * 1e9)
 _IN_DOUBT = {-1006, -1007, -4116}
-_GONE = -2013
+_CANCEL = "c-"  # an answer's name: of the cancel of the order behind it
 _STEP_OF = {State.UNKNOWN: OrderStep.UNKNOWN, State.SENT: OrderStep.SENT, State.CANCEL_SENT: OrderStep.CANCEL_SENT}
 
 
-class Asking:
-    """How an order's questioning stands."""
+@dataclass(slots=True)
+class Flight:
+    """A message written whose answer is awaited until `due_ns` (monotonic); `place` None for a cancel."""
 
-    __slots__ = ("absent", "at_ns", "busy", "pause_ns")
-
-    def __init__(self, at_ns: int) -> None:
-        self.at_ns, self.pause_ns, self.absent, self.busy = at_ns, ASK_FIRST_NS, 0, False
+    client_id: str
+    place: Place | None
+    written_ns: int
+    due_ns: int
 
 
 class Entry:
@@ -53,20 +53,27 @@ class Entry:
     Args:
         rest, ws: clients; recv_window_ms: of signed requests; ring: writer of the orders ring (set before the first
             order when it is opened later).
+
+    Attributes:
+        desk: places orders; set before the first one.
+        touched: symbols of which something changed that the gate has to be told.
+        accepted: the gate's number of the newest order that these books hold.
+        acknowledged: called with the ns from an order's last byte to its answer.
     """
 
-    def __init__(
-        self, rest: Any, ws: Any, ids: ClientIds, recv_window_ms: int, *, clock: Clock, log: Log, ring: Any = None
-    ) -> None:
-        self.rest, self.ws, self.ring, self.ids, self.clock, self._log = rest, ws, ring, ids, clock, log
+    def __init__(self, rest: Any, ws: Any, recv_window_ms: int, *, clock: Clock, log: Log, ring: Any = None) -> None:
+        self.rest, self.ws, self.ring, self.clock, self.log = rest, ws, ring, clock, log
+        self.desk: Any = None
         self.orders = WorkingOrders()
+        self.settler = Settler(self, recv_window_ms * MS + MARGIN_NS)
         self.halted: dict[str, Halt] = {}
-        self.unseen: dict[str, tuple[Order, int]] = {}  # symbol -> ended by a query, its fills not yet read
+        self.touched: set[str] = set()
         self.counts = {"orders_sent": 0, "orders_acked": 0, "orders_rejected": 0, "orders_unknown": 0}
-        self._proof_ns = recv_window_ms * MS + MARGIN_NS
-        self._asking: dict[str, Asking] = {}
+        self.paused_until_ns = self.accepted = 0
+        self.acknowledged: Callable[[int], None] = lambda _ns: None
+        self._flights: dict[str, Flight] = {}  # by the answer's name, in the order of their writing
+        self._landed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.paused_until_ns = 0
 
     # -- records
 
@@ -79,11 +86,13 @@ class Entry:
             return
         if step is None:
             step = OrderStep.SETTLED if order.done else _STEP_OF.get(order.state, OrderStep.STATE)
+        self.touched.add(order.symbol)
         self.write(order.record(step, self.clock.now_ns()))
         if order.done:
-            self._asking.pop(order.client_id, None)
+            self.settler.forget(order.client_id)
 
-    def _event(self, client_id: str, event: Event, step: OrderStep | None = None, reason: int = 0) -> None:
+    def event(self, client_id: str, event: Event, step: OrderStep | None = None, reason: int = 0) -> None:
+        """Something happened to an order, on our side or in an answer."""
         try:
             self._changed(self.orders.event(client_id, event, self.clock.now_ns(), reason), step)
         except IllegalTransition as e:
@@ -93,7 +102,8 @@ class Entry:
         order = self.orders.get(client_id)
         symbol = order.symbol if order else ""
         self.halted[symbol] = Halt.ILLEGAL_TRANSITION
-        self._log.error("symbol halted", symbol=symbol, order=client_id, why=why)
+        self.touched.add(symbol)
+        self.log.error("symbol halted", symbol=symbol, order=client_id, why=why)
 
     def apply(self, news: OrderUpdate | TradeLite) -> bool:
         """News of an order from stream or query; True when it is ours and changed something."""
@@ -105,7 +115,32 @@ class Entry:
         self._changed(order)
         return order is not None
 
+    def take(self, answer: Any) -> None:
+        """An answer that shows the order is news like any other; what cannot be read is left to the stream."""
+        try:
+            self.apply(order_from_rest(answer))
+        except (AegisError, KeyError, TypeError):
+            self.log.warn("answer without an order")
+
     # -- intents
+
+    def follow(self, place: Place, placed: Placed) -> None:
+        """Write down what the desk did with an intent; send it by REST when no byte of it left."""
+        if placed.refusal is not Refusal.ACCEPTED:
+            self.refuse(place, placed.refusal)
+            return
+        client_id = placed.client_id
+        self.orders.add(client_id, place, self.clock.now_ns())
+        self.accepted = placed.accepted
+        self.touched.add(place.symbol)
+        if placed.sent is Sent.UNSENT:
+            self.spawn(self._send(client_id, place, self._by_rest))
+            return
+        if placed.sent is Sent.PART:
+            self.ws.kick()
+        self.event(client_id, Event.SEND)
+        self.counts["orders_sent"] += 1
+        self._fly(client_id, client_id, place, placed.written_ns)
 
     def refuse(self, place: Place, reason: Refusal) -> None:
         """Record a refusal of the gate."""
@@ -117,21 +152,19 @@ class Entry:
             )
         )  # fmt: skip
 
-    def place(self, place: Place) -> str:
-        """Record and send an accepted intent; returns its client id."""
-        client_id = self.ids.take()
-        order = self.orders.add(client_id, place, self.clock.now_ns())
-        self._changed(order, OrderStep.INTENT)
-        self.spawn(self._send(client_id, order_params(place, client_id)))
-        return client_id
-
     def cancel(self, cancel: Cancel) -> None:
-        """Ask for the end of an unfinished order of ours; others are ignored."""
+        """Ask for the end of an unfinished order of ours; others are ignored. Its bytes leave here and now."""
         order = self.orders.live.get(cancel.client_id)
         if order is None or order.state in (State.CANCEL_SENT, State.INTENT, State.SENT):
             return
-        self._event(cancel.client_id, Event.CANCEL, OrderStep.CANCEL_SENT)
-        self.spawn(self._cancel(cancel))
+        self.event(cancel.client_id, Event.CANCEL, OrderStep.CANCEL_SENT)
+        name = _CANCEL + cancel.client_id
+        try:
+            self.ws.send(name, "order.cancel", cancel_params(cancel))
+        except Unreachable:
+            self.spawn(self._cancel(cancel))
+        else:
+            self._fly(name, cancel.client_id, None, self.clock.now_ns())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run beside the loop; errors nobody expected are logged."""
@@ -142,114 +175,139 @@ class Entry:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            self._log.error("order task failed", why=repr(task.exception()))
+            self.log.error("order task failed", why=repr(task.exception()))
 
-    async def _send(self, client_id: str, params: dict[str, Any]) -> None:
-        self._event(client_id, Event.SEND)
-        self.counts["orders_sent"] += 1
-        try:
-            answer = await self._call("order.place", params, self.rest.post)
-        except VenueError as e:
-            if e.code in _IN_DOUBT:
-                self._lost(client_id)
-                return
-            self.counts["orders_rejected"] += 1
-            self._event(client_id, Event.REJECT, OrderStep.REJECTED, e.code)
-        except RateLimited as e:
-            self.paused_until_ns = self.clock.now_ns() + int(e.retry_after_s * 1e9)
-            self._event(client_id, Event.REJECT, OrderStep.REJECTED, 429)
-        except Unreachable:
-            self._event(client_id, Event.UNSENT, OrderStep.REJECTED)
-        except (AegisError, TimeoutError, OSError):
-            self._lost(client_id)
+    # -- answers of what was written on the order connection
+
+    def _fly(self, name: str, client_id: str, place: Place | None, written_ns: int) -> None:
+        self._flights[name] = Flight(client_id, place, written_ns, self.clock.mono_ns() + SEND_NS)
+        self._landed.clear()
+
+    def _land(self, name: str) -> Flight | None:
+        flight = self._flights.pop(name, None)
+        if not self._flights:
+            self._landed.set()
+        return flight
+
+    def on_answer(self, name: str, answer: dict[str, Any]) -> None:
+        """The venue's answer to a message of this name; of a late one only what it shows of the order counts."""
+        flight = self._land(name)
+        good = answer.get("status") == 200 and "error" not in answer
+        if flight is None or flight.place is None:
+            if good:
+                self.take(answer.get("result"))
+            elif flight is not None:
+                self._cancel_doubt(flight.client_id)
+            return
+        self.acknowledged(self.clock.now_ns() - flight.written_ns)
+        if good:
+            self._acked(flight.client_id, answer.get("result"))
+            return
+        e = self.ws.refusal(answer, write=True)
+        if isinstance(e, VenueError) and e.code == CLOCK_CODE:
+            self.spawn(self._again(flight.client_id, flight.place))
+        elif isinstance(e, Unreachable):  # it was written
+            self._lost(flight.client_id)
         else:
-            self.counts["orders_acked"] += 1
-            self._event(client_id, Event.ACK, OrderStep.ACKED)
-            self._take(answer)
+            self._failed(flight.client_id, e)
 
-    async def _call(self, method: str, params: dict[str, Any], rest_call: Any) -> Any:
+    def on_state(self, conn: Any) -> None:
+        """The order connection is up (conn), or gone (None): then what it carried is unknown."""
+        if conn is not None:
+            self.desk.clock(self.ws.clock_offset_ms)
+            self.desk.link(conn, self.ws.logged_on)
+            return
+        self.desk.link(None)
+        for name in list(self._flights):
+            self._unanswered(name)
+
+    def _unanswered(self, name: str) -> None:
+        flight = self._land(name)
+        if flight is not None:
+            (self._cancel_doubt if flight.place is None else self._lost)(flight.client_id)
+
+    def _acked(self, client_id: str, answer: Any) -> None:
+        self.counts["orders_acked"] += 1
+        self.event(client_id, Event.ACK, OrderStep.ACKED)
+        self.take(answer)
+
+    def _failed(self, client_id: str, e: BaseException) -> None:
+        """What an order's refusal, or the lack of an answer, means for it."""
+        if isinstance(e, VenueError) and e.code not in _IN_DOUBT:
+            self.counts["orders_rejected"] += 1
+            self.event(client_id, Event.REJECT, OrderStep.REJECTED, e.code)
+        elif isinstance(e, RateLimited):
+            self.paused_until_ns = self.clock.now_ns() + int(e.retry_after_s * 1e9)
+            self.event(client_id, Event.REJECT, OrderStep.REJECTED, 429)
+        elif isinstance(e, Unreachable):
+            self.event(client_id, Event.UNSENT, OrderStep.REJECTED)
+        else:
+            self._lost(client_id)
+
+    def _lost(self, client_id: str) -> None:
+        self.counts["orders_unknown"] += 1
+        self.settler.ask(client_id, self.clock.now_ns() + ASK_FIRST_NS)
+        self.event(client_id, Event.LOST)
+
+    def _cancel_doubt(self, client_id: str) -> None:
+        self.settler.ask(client_id, self.clock.now_ns())
+        self.event(client_id, Event.CANCEL_DOUBT)
+
+    # -- the slow ways
+
+    async def _send(self, client_id: str, place: Place, way: Callable[..., Any]) -> None:
+        """An order of which no byte left."""
+        self.event(client_id, Event.SEND)
+        self.counts["orders_sent"] += 1
+        await self._ask_for(client_id, place, way)
+
+    async def _again(self, client_id: str, place: Place) -> None:
+        """Refused by its timestamp: certainly not executed, so once more, under the same id and a measured clock."""
+        try:
+            await self.ws.sync(SEND_S)
+            self.desk.clock(self.ws.clock_offset_ms)
+        except (AegisError, TimeoutError, OSError) as e:
+            self.log.warn("clock not measured", why=repr(e))
+        await self._ask_for(client_id, place, self._by_any)
+
+    async def _ask_for(self, client_id: str, place: Place, way: Callable[..., Any]) -> None:
+        try:
+            answer = await way("order.place", order_params(place, client_id), self.rest.post)
+        except (AegisError, TimeoutError, OSError) as e:
+            self._failed(client_id, e)
+        else:
+            self._acked(client_id, answer)
+
+    async def _by_rest(self, method: str, params: dict[str, Any], rest_call: Any) -> Any:
+        essential = method == "order.cancel" or "reduceOnly" in params
+        return await rest_call("/fapi/v1/order", params, signed=True, timeout_s=SEND_S, essential=essential)
+
+    async def _by_any(self, method: str, params: dict[str, Any], rest_call: Any) -> Any:
         """WebSocket API; REST when the frame was not written."""
         if self.ws.ready:
             try:
                 return await self.ws.call(method, params, SEND_S)
             except Unreachable:
                 pass
-        essential = method == "order.cancel" or "reduceOnly" in params
-        return await rest_call("/fapi/v1/order", params, signed=True, timeout_s=SEND_S, essential=essential)
-
-    def _lost(self, client_id: str) -> None:
-        self.counts["orders_unknown"] += 1
-        self._asking[client_id] = Asking(self.clock.now_ns() + ASK_FIRST_NS)
-        self._event(client_id, Event.LOST)
+        return await self._by_rest(method, params, rest_call)
 
     async def _cancel(self, cancel: Cancel) -> None:
         try:
-            answer = await self._call("order.cancel", cancel_params(cancel), self.rest.delete)
+            answer = await self._by_any("order.cancel", cancel_params(cancel), self.rest.delete)
         except (AegisError, TimeoutError, OSError):
-            self._asking[cancel.client_id] = Asking(self.clock.now_ns())
-            self._event(cancel.client_id, Event.CANCEL_DOUBT)
+            self._cancel_doubt(cancel.client_id)
         else:
-            self._take(answer)
-
-    def _take(self, answer: Any) -> None:
-        """An answer that shows the order is news like any other; what cannot be read is left to the stream."""
-        try:
-            self.apply(order_from_rest(answer))
-        except (AegisError, KeyError, TypeError):
-            self._log.warn("answer without an order")
-
-    # -- settlement
-
-    def ask_all(self) -> None:
-        """The private channel was away: ask about every unfinished order now."""
-        now = self.clock.now_ns()
-        for client_id in self.orders.live:
-            self._asking.setdefault(client_id, Asking(now)).at_ns = now
+            self.take(answer)
 
     def settle(self) -> None:
-        """Send the questions that are due; call it every turn or timer."""
-        now = self.clock.now_ns()
-        for order in list(self.orders.live.values()):
-            asking = self._asking.get(order.client_id)
-            if asking is None:
-                asking = self._asking[order.client_id] = Asking(order.since_ns + _patience(order))
-            if not asking.busy and now >= asking.at_ns:
-                asking.busy = True
-                self.spawn(self._ask(order, asking))
-        for symbol, (order, _) in list(self.unseen.items()):
-            if sum(order.trades.values(), ZERO) >= order.filled:
-                del self.unseen[symbol]
-
-    async def _ask(self, order: Order, asking: Asking) -> None:
-        query = {"symbol": order.symbol, "origClientOrderId": order.client_id}
-        try:
-            async with asyncio.timeout(SEND_S):
-                answer = await self.rest.get("/fapi/v1/order", query, signed=True)
-            asking.absent = 0
-            self._take(answer)
-            if order.done and order.filled > sum(order.trades.values(), ZERO):
-                self.unseen[order.symbol] = (order, self.clock.now_ns())
-        except VenueError as e:
-            if e.code == _GONE:
-                await self._absent(order, asking)
-        except (AegisError, TimeoutError, OSError) as e:
-            self._log.warn("order query failed", order=order.client_id, why=repr(e))
-        finally:
-            asking.busy = False
-            settled = order.state in (State.WORKING, State.PARTIAL)
-            asking.pause_ns = min(asking.pause_ns * 3 // 2, ASK_NS_MAX)
-            asking.at_ns = self.clock.now_ns() + (_patience(order) if settled else asking.pause_ns)
-
-    async def _absent(self, order: Order, asking: Asking) -> None:
-        """-2013 again: proof only late, repeated, and when openOrders agrees."""
-        asking.absent += 1
-        if order.state is not State.UNKNOWN:
-            self._event(order.client_id, Event.CANCEL_DOUBT if order.state is State.CANCEL_SENT else Event.LOST)
-        if asking.absent < ABSENT_ANSWERS or self.clock.now_ns() - order.since_ns < self._proof_ns:
-            return
-        rows = await self.rest.get("/fapi/v1/openOrders", {"symbol": order.symbol}, signed=True)
-        if all(row.get("clientOrderId") != order.client_id for row in rows) and not order.filled:
-            self._event(order.client_id, Event.ABSENT, OrderStep.SETTLED, _GONE)
+        """End the waiting for answers that are overdue, and send the questions that are due; call it now and then."""
+        if self._flights:
+            now = self.clock.mono_ns()
+            for name, flight in list(self._flights.items()):
+                if flight.due_ns > now:
+                    break
+                self._unanswered(name)
+        self.settler.settle()
 
     # -- start and stop
 
@@ -261,7 +319,7 @@ class Entry:
             name = row.get("clientOrderId", "")
             if name.startswith(PREFIX):
                 self.spawn(self._cancel(Cancel(symbol=row["symbol"], client_id=name)))
-        self.ask_all()
+        self.settler.ask_all()
 
     async def cancel_all(self, symbols: set[str]) -> None:
         """REST cancel-all per symbol; refusals and silence are logged, the rest goes on."""
@@ -270,23 +328,20 @@ class Entry:
             try:
                 await self.rest.delete("/fapi/v1/allOpenOrders", {"symbol": symbol}, signed=True, essential=True)
             except (AegisError, OSError) as e:
-                self._log.warn("cancel-all failed", symbol=symbol, why=repr(e))
+                self.log.warn("cancel-all failed", symbol=symbol, why=repr(e))
 
         await asyncio.gather(*(one(s) for s in symbols))
 
     async def pending(self, seconds: float) -> None:
-        """Wait for sends that are on their way; then end what remains."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        """Wait for sends that are on their way and answers that are awaited, at most so long."""
+        landed = asyncio.ensure_future(self._landed.wait()) if self._flights else None
+        waits = {*self._tasks, *([landed] if landed else [])}
+        if waits:
+            await asyncio.wait(waits, timeout=seconds)
+        if landed:
+            landed.cancel()
 
     def drop(self) -> None:
         """End all tasks."""
         for task in self._tasks:
             task.cancel()
-
-
-def _patience(order: Order) -> int:
-    """How long an order may say nothing before it is asked about."""
-    if order.state in (State.WORKING, State.PARTIAL) and order.tif in (Tif.GTC, Tif.GTX, Tif.GTD):
-        return AUDIT_NS
-    return ASK_FIRST_NS if order.state is not State.SENT else int(SEND_S * 1e9) + ASK_FIRST_NS

@@ -1,20 +1,16 @@
-"""Rings as the brain follows them: over restarts of their writer, and asleep until something comes.
+"""The brain's and the orchestrator's ends of the rings: readers that survive restarts of their writer.
 
-What must stay true: a record that was lost is said so (`lost`), never skipped in silence; the thread that sleeps has a
-reader of its own, so that closing one never pulls memory from under the other.
+What must stay true: a record that was lost is said so (`lost`), never skipped in silence.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
 from aegis.errors import RingRefused
 from aegis.native.ring import RingReader
 
-WAIT_MS = 100
 READ_MAX = 4096
 
 
@@ -55,9 +51,19 @@ class Tail:
         if self._reader is not None and _inode(self.path) not in (0, self._inode):
             self._reader = None
 
-    def wait(self, timeout_ms: int) -> bool:
-        """Sleep until something is there; False after the time-out, at once without a file."""
-        return self._reader is not None and self._reader.wait(timeout_ms)
+    def reader(self) -> RingReader | None:
+        """The reader itself, for whoever reads in C with its cursor; None while there is no file."""
+        if self._reader is None:
+            self._open()
+        return self._reader
+
+    def taken(self) -> int:
+        """Number of the last record taken, in C or here."""
+        return self._reader.cursor if self._reader is not None else self.seq
+
+    def lost_n(self) -> int:
+        """How many records this reader was overtaken by."""
+        return self._reader.lost if self._reader is not None else 0
 
     def _open(self) -> bool:
         try:
@@ -77,36 +83,3 @@ def _inode(path: Path) -> int:
         return path.stat().st_ino
     except OSError:
         return 0
-
-
-class Waker:
-    """A thread that sleeps on a ring and wakes the event loop; one at most is on its way until `taken`."""
-
-    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop, wake: asyncio.Event) -> None:
-        self._tail, self._loop, self._wake = Tail(path), loop, wake
-        self._stop, self._taken = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"wait-{path.name}", daemon=True)
-        self._thread.start()
-
-    def taken(self) -> None:
-        """The loop has read; wake it again for what comes next."""
-        self._taken.set()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            if len(self._tail.read()):
-                self._taken.clear()
-                try:
-                    self._loop.call_soon_threadsafe(self._wake.set)
-                except RuntimeError:  # the loop is closed
-                    return
-                self._taken.wait(WAIT_MS / 1000)
-            elif not self._tail.wait(WAIT_MS):
-                self._tail.look()
-                self._stop.wait(WAIT_MS / 10_000)
-
-    def stop(self) -> None:
-        """End the thread; takes one wait at most."""
-        self._stop.set()
-        self._taken.set()
-        self._thread.join(2 * WAIT_MS / 1000)

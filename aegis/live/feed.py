@@ -18,6 +18,7 @@ from aegis.config import Config
 from aegis.errors import AegisError, ConfigError, Machine, Venue
 from aegis.live import keys, log
 from aegis.live.clock import Clock
+from aegis.live.dial import Dialer
 from aegis.live.feed_books import Books, Budget
 from aegis.live.feed_fill import Filler, Gap, Marks
 from aegis.live.feed_klines import KlineCell
@@ -26,16 +27,16 @@ from aegis.live.feed_private import Private
 from aegis.live.feed_rest import AGG_WEIGHT, HISTORY_WEIGHT, TRADES_WEIGHT, agg_trades, choose, depth, levels, trades
 from aegis.live.feed_shm import Shared
 from aegis.live.feed_sockets import Backoff, Socket, Timing
-from aegis.live.net import Pump
+from aegis.live.net import Receiver
 from aegis.live.notify import Notifier
 from aegis.live.rest import Rest
 from aegis.market.streams import SocketPlan, StreamState, socket_plans, stream_names
 from aegis.messages import Rules
 from aegis.native import abi
+from aegis.native.loop import Loop
 from aegis.venue.report import decode_user_event
 from aegis.venue.rules import parse_exchange_info
 
-PUMP_BYTES = 1 << 20
 SNAPSHOT_LEVELS = 1000
 TURN_S = 0.1
 STATUS_TURNS = 10
@@ -43,16 +44,18 @@ FEED_SHARE = 2  # the feed uses at most 1/2 of the address's weight
 
 
 class Feed:
-    """Hub of all tasks: hands out pumps, counts, logs, and connects losses with their repair."""
+    """Hub of all tasks: counts, logs, and connects losses with their repair."""
 
-    def __init__(self, config: Config, rest: Rest, shared: Shared, rules: list[Rules], clock: Clock) -> None:
+    def __init__(
+        self, config: Config, rest: Rest, shared: Shared, receiver: Receiver, rules: list[Rules], clock: Clock
+    ) -> None:
         feed = config.feed
         self.timing = Timing(
             feed.first_frame_s, feed.stale_s, feed.rotate_s, feed.reconnect_min_s, feed.reconnect_max_s
         )
         self.stream_url = config.venue.stream_url
         self.now_ns, self.mono_ns = clock.now_ns, clock.mono_ns
-        self._rest, self.shared, self._log = rest, shared, log.get("feed")
+        self._rest, self.shared, self.receiver, self._log = rest, shared, receiver, log.get("feed")
         self.evidence = shared.evidence
         names = stream_names([r.symbol for r in rules], feed.streams)
         self.sockets = [Socket(self, plan) for plan in socket_plans(names, feed.sockets_streams_max)]
@@ -67,14 +70,6 @@ class Feed:
         self.tasks: asyncio.TaskGroup
 
     # -- what sockets ask for
-
-    def new_pump(self) -> Pump:
-        """A pump into the market ring."""
-        return self.shared.market.pump("market", PUMP_BYTES)
-
-    def text_pump(self) -> Pump:
-        """A pump that hands text back."""
-        return self.shared.market.pump("text", PUMP_BYTES)
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter of the feed's block."""
@@ -116,7 +111,7 @@ class Feed:
     async def _repair_klines(self, cells: list[KlineCell], lost_ms: int) -> None:
         try:
             done = await fill_klines(
-                self._rest, self._budget, cells, lost_ms, self.now_ns, self.shared.market_ring.publish
+                self._rest, self._budget, cells, lost_ms, self.now_ns, self.shared.market.publish
             )
         except AegisError as exc:
             self.say("warn", "candles not filled", why=exc)
@@ -158,7 +153,8 @@ class Feed:
         while True:
             turn += 1
             self.shared.block.progress()
-            self.shared.copy_counters()
+            self.receiver.check(self.mono_ns())
+            self.shared.copy_counters(self.receiver.counters())
             if turn % 2 == 0:
                 self.marks.catch_up()
             if not told_ready and all(s.conn is not None and s.conn.trust.settled() for s in self.sockets):
@@ -228,8 +224,11 @@ async def _work(config: Config, clock: Clock, notifier: Notifier) -> None:
         rules = await _load_rules(rest, config)
         listed = [(r.symbol, r.px_exp, r.qty_exp) for r in rules]
         shared = Shared(config.shm_path(), listed, config.feed.book_symbols_max, log.get("feed"))
+        receiver = Receiver(Loop(shared.market), Dialer(config.venue.ca_file, config.feed.busy_poll_us))
         try:
-            feed = Feed(config, rest, shared, rules, clock)
+            if not receiver.start(config.feed.wait, config.feed.cpu):
+                log.get("feed").warn("pump thread not pinned", cpu=config.feed.cpu)
+            feed = Feed(config, rest, shared, receiver, rules, clock)
             async with asyncio.TaskGroup() as group:
                 feed.tasks = group
                 for socket in feed.sockets:
@@ -238,6 +237,7 @@ async def _work(config: Config, clock: Clock, notifier: Notifier) -> None:
                 group.create_task(feed.books.run())
                 group.create_task(feed.watch(notifier))
         finally:
+            receiver.close()
             shared.close()
     finally:
         beat.cancel()

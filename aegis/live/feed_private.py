@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from aegis.errors import AegisError, BadMessage, Unreachable
-from aegis.live.feed_sockets import Backoff, Timing
-from aegis.live.net import Link, Pump, open_link
+from aegis.live.feed_sockets import Backoff, Opener, Timing
+from aegis.live.net import Link
 from aegis.market.streams import NS
 from aegis.messages import Note
 
@@ -32,14 +32,15 @@ class Account(Protocol):
     timing: Timing
     stream_url: str
 
+    @property
+    def receiver(self) -> Opener:
+        """Opens its connections."""
+
     def now_ns(self) -> int:
         """Wall clock."""
 
     def mono_ns(self) -> int:
         """Monotonic clock."""
-
-    def text_pump(self) -> Pump:
-        """A pump that returns every data message as text."""
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter."""
@@ -81,7 +82,7 @@ class Private:
                     continue
                 try:
                     url = f"{self.hub.stream_url.rstrip('/')}/private/ws/{quote(self._key)}"
-                    link = await open_link(url, self.hub.text_pump(), self.hub.now_ns, self._text)
+                    link = await self.hub.receiver.open(url, self._text, market=False)
                 except (Unreachable, BadMessage) as exc:
                     self.hub.count("connect_failed")
                     self.hub.say("warn", "connect failed", route="private", why=exc)
@@ -134,7 +135,7 @@ class Private:
         return bool(self._key)
 
     def _text(self, body: bytes, recv_ns: int) -> None:
-        """One user event; it may come with the handshake's answer, before `open_link` returned."""
+        """One user event; the first may have come with the handshake's answer."""
         self._arrived()
         try:
             for message in self._decode(body, recv_ns):

@@ -21,6 +21,7 @@ from aegis.market.streams import ascii_lower, kind_of
 from aegis.native import abi, account
 from aegis.native.books import BooksReader
 from aegis.native.control import ControlPage
+from aegis.native.latency import FILE, LatencyPage
 from aegis.native.market import Market
 from aegis.native.ring import RingReader, RingWriter
 
@@ -77,6 +78,9 @@ class Shared:
         self.market = Market(self.table, self.market_ring, str(root / "books"), self.booked)
         self.page = ControlPage(str(root / "control"), create=True)
         self.block = self.page.block("feed")
+        latency = LatencyPage(root / FILE, create=True).block("feed")
+        latency.begin()
+        self.market.measure(latency)
         self._lower = {ascii_lower(name): name for name in self.index}
         self._cells = {
             (ascii_lower(name), kind): (code, index)
@@ -128,9 +132,9 @@ class Shared:
         """Give a book its snapshot."""
         self.market.book_snapshot(symbol, last_update_id, bids, asks)
 
-    def copy_counters(self) -> None:
-        """Bring the pump's counters to the control page."""
-        for name, value in self.market.counters().items():
+    def copy_counters(self, pump: dict[str, int]) -> None:
+        """Bring the counters of the market and of the pump thread to the control page."""
+        for name, value in (self.market.counters() | pump).items():
             self.block.set(name, int(value))
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aegis.errors import BadMessage, Unreachable
-from aegis.live.net import Link, Pump, open_link
+from aegis.live.net import Link
 from aegis.market.streams import (
     NS,
     Do,
@@ -32,8 +32,6 @@ from aegis.market.streams import (
     subscribe_message,
 )
 
-HELD_BYTES_MAX = 64 * 1024 * 1024  # some seconds of a burst on one socket
-HELD_READ_BYTES = 256 * 1024
 TICK_S = 0.25
 DRAIN_S = 2.0
 OVERLAP_S = 3.0
@@ -51,20 +49,27 @@ class Timing(msgspec.Struct, frozen=True):
     reconnect_max_s: float
 
 
+class Opener(Protocol):
+    """Opens connections whose frames the pump thread takes (aegis.live.net.Receiver)."""
+
+    async def open(
+        self, url: str, on_text: Callable[[bytes, int], None], *, market: bool = True, held: bool = False
+    ) -> Link:
+        """Connect and shake hands; `held`: nothing reaches the pump until `Link.release`. Raises Unreachable."""
+
+
 class Hub(Protocol):
     """What sockets need of the process around them."""
 
     timing: Timing
     stream_url: str
 
-    def now_ns(self) -> int:
-        """Wall clock, for the times in records."""
+    @property
+    def receiver(self) -> Opener:
+        """Opens its connections."""
 
     def mono_ns(self) -> int:
         """Monotonic clock, for all deadlines."""
-
-    def new_pump(self) -> Pump:
-        """A pump that writes to the market ring."""
 
     def evidence(self, stream: str) -> int:
         """A number that changes with every record the pump takes of `stream`."""
@@ -99,30 +104,6 @@ class Backoff:
         self._step = 0
 
 
-class HeldPump:
-    """Stands in for the C pump while a successor warms up: keeps the bytes and their times."""
-
-    def __init__(self) -> None:
-        self._room = bytearray(HELD_READ_BYTES)
-        self._chunks: list[tuple[bytes, int]] = []
-        self.bytes_held = 0
-
-    def buffer(self) -> memoryview:
-        """Room for the next read."""
-        return memoryview(self._room)
-
-    def consume(self, n: int, recv_ns: int) -> Sequence[tuple[str, Any]]:
-        """Keep `n` bytes; too many at once is "bad"."""
-        self._chunks.append((bytes(self._room[:n]), recv_ns))
-        self.bytes_held += n
-        return [("bad", "too much held")] if self.bytes_held > HELD_BYTES_MAX else []
-
-    def release(self) -> list[tuple[bytes, int]]:
-        """Everything held, oldest first."""
-        chunks, self._chunks = self._chunks, []
-        return chunks
-
-
 class Conn:
     """One connection with its subscriptions and what is known about them."""
 
@@ -131,7 +112,7 @@ class Conn:
         timing = hub.timing
         self.trust = Trust(plan.streams, int(timing.first_frame_s * NS), int(timing.stale_s * NS))
         self.link: Link
-        self.held: HeldPump | None = None
+        self.held = False
         self.born_ns = self._heard_ns = hub.mono_ns()
         self.sniffer = Sniffer()
         self._pacer = Pacer()
@@ -146,11 +127,10 @@ class Conn:
         Raises:
             Unreachable: no connection, or it ended meanwhile.
         """
-        self.held = HeldPump() if held else None
+        self.held = held
         self.sniffer = Sniffer(prints=held)
         url = f"{self.hub.stream_url.rstrip('/')}/{self.plan.route.value}/stream"
-        pump = self.held or self.hub.new_pump()
-        self.link = await open_link(url, pump, self.hub.now_ns, self._text)
+        self.link = await self.hub.receiver.open(url, self._text, held=held)
         self.link.tap = self._tap
         await self.subscribe(self.plan.streams)
 
@@ -170,18 +150,14 @@ class Conn:
             self.link.send_text(subscribe_message(chunk, self._request_id))
 
     def release(self) -> None:
-        """Let the held bytes into a real pump, in order, with the times they came at."""
-        held, self.held = self.held, None
-        if held is None or self.link.closed.done():
-            return
-        pump = self.hub.new_pump()
-        self.link.use(pump)
-        for data, recv_ns in held.release():
-            self.link.replay(data, recv_ns)
+        """Let the held bytes into the pump."""
+        self.held = False
+        if not self.link.closed.done():
+            self.link.release()
 
     def refresh(self) -> None:
         """Move first frames and ages from the pump's records into `trust`."""
-        if self.held is not None:
+        if self.held:
             return
         comparing = self.sniffer.with_prints
         if self.link.tap is not None and not comparing and not any(is_strict(s) for s in self.trust.waiting()):
@@ -203,8 +179,10 @@ class Conn:
             self.link.ping()
         return silent_ns < SILENT_DROP_NS
 
-    def _tap(self, data: memoryview) -> None:
+    def _tap(self, data: bytes, cut: bool) -> None:
         now_ns = self.hub.mono_ns()
+        if cut:
+            self.sniffer.cut()
         names, answers = self.sniffer.feed(data)
         for name in names:
             self.trust.frame(name, now_ns)

@@ -1,153 +1,205 @@
 """One WebSocket connection whose data frames are read in C and whose manners are kept by `websockets`.
 
 Problem: a Python WebSocket library costs 5 us a frame (DESIGN 5), yet handshake, ping, pong and close are exactly
-what such a library gets right. So the socket reads straight into the C pump's buffer; the pump hands back the raw
-control frames, and `websockets`' sans-I/O protocol answers them.
+what such a library gets right. So the pump thread reads the socket (csrc/loop.c); it hands back the raw control frames,
+and `websockets`' sans-I/O protocol answers them.
 What must stay true: bytes that follow the handshake response in the same read go to the pump, not to the library;
-the pump is the only reader of data frames; no compression is offered, for the pump reads plain frames only.
+held bytes reach the pump before any later byte, with the times they came at; no compression is offered, for the pump
+reads plain frames only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-from typing import Protocol as Shape
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
 from websockets.protocol import State
-from websockets.uri import parse_uri
 
-from aegis.errors import BadMessage, Unreachable
+from aegis.errors import Machine, Unreachable
+from aegis.live.dial import Dialer
+from aegis.market.streams import NS
+from aegis.native.loop import Event, Kind, Line, Loop, Mode
 
-HANDSHAKE_BYTES = 65536
-_END_OF_HEAD = b"\r\n\r\n"
+HELD_BYTES_MAX = 64 * 1024 * 1024  # some seconds of a burst on one socket
+SILENT_S = 5.0  # the pump thread turns ten times a second
 
-
-class Pump(Shape):
-    """What a connection needs of the C pump."""
-
-    def buffer(self) -> memoryview:
-        """Writable room for the next read."""
-
-    def consume(self, n: int, recv_ns: int) -> Sequence[tuple[str, Any]]:
-        """Take `n` bytes just written; returns ("control", raw frame), ("text", payload), ("bad", reason)."""
+Tap = Callable[[bytes, bool], None]
 
 
-class Link(asyncio.BufferedProtocol):
+class Receiver:
     """
-    A connection: open it with `open_link`.
+    The pump thread as an event loop sees it: opens links, brings them what the thread has to say.
 
     Args:
-        url: ws:// or wss:// address with path.
-        pump: C receiver of everything after the handshake.
-        now_ns: wall clock, read once per socket read.
-        on_text: called with each text message that is no market data (answers, user events).
-        tap: sees every chunk of raw data bytes before the pump; may be set and cleared at any time.
+        loop: not started yet; closed by `close`.
+    """
+
+    def __init__(self, loop: Loop, dialer: Dialer) -> None:
+        self._loop, self._dialer = loop, dialer
+        self._links: dict[int, Link] = {}
+        self._turns, self._turned_ns = -1, 0
+
+    def start(self, wait: str = "block", cpu: int = -1) -> bool:
+        """Begin, in a running event loop; False when the thread could not be pinned to `cpu`."""
+        asyncio.get_running_loop().add_reader(self._loop.fd, self.drain)
+        return self._loop.start(wait, cpu)
+
+    async def open(
+        self, url: str, on_text: Callable[[bytes, int], None], *, market: bool = True, held: bool = False
+    ) -> Link:
+        """
+        Connect and shake hands.
+
+        Args:
+            on_text: called with each text message that is no market data (answers, user events), and its time.
+            market: its frames are market data; else all are text.
+            held: keep the bytes until `Link.release`.
+
+        Raises:
+            BadMessage: not a WebSocket address.
+            Unreachable: no connection or no handshake, in time.
+        """
+        dialled = await self._dialer.open(url)
+        try:
+            line = self._loop.add(dialled.conn, market=market)
+        except BaseException:
+            dialled.conn.close()
+            raise
+        link = Link(self, line, dialled.ws, on_text)
+        self._links[line.id] = link
+        link.begin(dialled.rest, dialled.rest_ns, held=held)
+        return link
+
+    def drain(self) -> None:
+        """Hand out what the thread has to say. A handler's error ends its own link, and is raised after all others."""
+        failed: Exception | None = None
+        for event in self._loop.take():
+            link = self._links.get(event.line)
+            if link is None:
+                continue
+            try:
+                link.hear(event)
+            except Exception as exc:  # raised below: one link's bug must not cost the others their events
+                link.close(f"failed: {exc!r}")
+                failed = failed or exc
+        if failed is not None:
+            raise failed
+
+    @property
+    def turns(self) -> int:
+        """How often the thread looked around."""
+        return self._loop.turns
+
+    def check(self, now_ns: int) -> None:
+        """
+        Look whether the thread turns; call it every second or so.
+
+        Raises:
+            Machine: it has not for `SILENT_S`.
+        """
+        turns = self.turns
+        if turns != self._turns:
+            self._turns, self._turned_ns = turns, now_ns
+        elif now_ns - self._turned_ns > SILENT_S * NS:
+            raise Machine(f"the pump thread has not turned for {SILENT_S:g} s")
+
+    def counters(self) -> dict[str, int]:
+        """What the thread counts, by name."""
+        return self._loop.counters()
+
+    def gone(self, line: int) -> None:
+        """A link is over."""
+        self._links.pop(line, None)
+
+    def close(self) -> None:
+        """End the thread and every connection."""
+        asyncio.get_running_loop().remove_reader(self._loop.fd)
+        for link in list(self._links.values()):
+            link.close()
+        self._loop.close()
+
+
+class Link:
+    """
+    A connection: open it with `Receiver.open`.
 
     Attributes:
         closed: future of the reason text, done when the connection is gone.
-        heard_ns: time of the last byte; bytes_in: how many came after the handshake.
     """
 
-    def __init__(self, url: str, pump: Pump, now_ns: Callable[[], int], on_text: Callable[[bytes, int], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self.uri = parse_uri(url)
-        self._ws = ClientProtocol(self.uri, max_size=None)
-        self._pump, self._now_ns, self._on_text = pump, now_ns, on_text
-        self.tap: Callable[[memoryview], None] | None = None
-        self.opened: asyncio.Future[None] = loop.create_future()
-        self.closed: asyncio.Future[str] = loop.create_future()
-        self.heard_ns, self.bytes_in = 0, 0
+    def __init__(
+        self, receiver: Receiver, line: Line, ws: ClientProtocol, on_text: Callable[[bytes, int], None]
+    ) -> None:
+        self._receiver, self._line, self._ws, self._on_text = receiver, line, ws, on_text
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._tap: Tap | None = None
+        self._held: list[tuple[bytes, int]] | None = None
+        self._held_bytes = 0
         self._pongs: dict[bytes, asyncio.Future[None]] = {}
-        self._head, self._room = b"", bytearray(HANDSHAKE_BYTES)
-        self._view: memoryview | None = None
-        self._transport: asyncio.Transport | None = None
+        self._drains = 0
 
-    # -- asyncio's side
+    @property
+    def bytes_in(self) -> int:
+        """How many bytes came after the handshake."""
+        return self._line.bytes_in
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._ws.send_request(self._ws.connect())
-        self._flush()
+    @property
+    def tap(self) -> Tap | None:
+        """Sees raw bytes, in order, and whether some before them were dropped; may be set and cleared at any time."""
+        return self._tap
 
-    def get_buffer(self, sizehint: int) -> memoryview | bytearray:  # noqa: ARG002  asyncio gives it
-        if self._room:
-            return self._room
-        self._view = self._pump.buffer()
-        return self._view
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.heard_ns = self._now_ns()
-        if self._room:
-            self._shake(bytes(self._room[:nbytes]))
-            return
-        self._take(nbytes)
-
-    def eof_received(self) -> bool:
-        self._finish("end of stream")
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._finish(f"lost: {exc}" if exc else "closed")
-
-    # -- the handshake
-
-    def _shake(self, data: bytes) -> None:
-        """Collect the response; what follows its head belongs to the pump."""
-        self._head += data
-        at = self._head.find(_END_OF_HEAD)
-        if at < 0 and len(self._head) <= HANDSHAKE_BYTES:
-            return
-        cut = at + len(_END_OF_HEAD)
-        self._ws.receive_data(self._head[:cut])
-        if self._ws.handshake_exc is not None or self._ws.state is not State.OPEN:
-            answer = next((e for e in self._ws.events_received() if isinstance(e, Response)), None)
-            status = f"HTTP {answer.status_code}" if answer else self._head[:80].decode("latin-1")
-            self._finish(f"handshake refused: {status}: {self._ws.handshake_exc or ''}")
-            return
-        self._ws.events_received()
-        rest, self._head, self._room = self._head[cut:], b"", bytearray()
-        if not self.opened.done():
-            self.opened.set_result(None)
-        self.replay(rest, self.heard_ns)
+    @tap.setter
+    def tap(self, tap: Tap | None) -> None:
+        if (tap is None) != (self._tap is None) and self._held is None and not self.closed.done():
+            self._line.mode(Mode.RUNS, tap=tap is not None)
+        self._tap = tap
 
     # -- data and control
 
-    def replay(self, data: bytes, recv_ns: int) -> None:
-        """Give bytes that were read earlier, at `recv_ns`, to the pump."""
-        self.heard_ns = recv_ns
-        at = 0
-        while at < len(data) and not self.closed.done():
-            self._view = self._pump.buffer()
-            n = min(len(data) - at, len(self._view))
-            self._view[:n] = data[at : at + n]
-            at += n
-            self._take(n)
+    def begin(self, rest: bytes, recv_ns: int, *, held: bool) -> None:
+        """Take what came with the handshake's answer, then all that follows."""
+        if held:
+            self._held = [(rest, recv_ns)] if rest else []
+            self._line.mode(Mode.HOLDS)
+        else:
+            self._replay(rest, recv_ns)
+            self._line.mode(Mode.RUNS)
 
-    def _take(self, n: int) -> None:
-        """Give `n` fresh bytes to the pump and act on what it hands back."""
-        self.bytes_in += n
-        if self.tap is not None and self._view is not None:
-            self.tap(self._view[:n])
-        self._view = None
-        for what, body in self._pump.consume(n, self.heard_ns):
-            if what == "control":
-                self._control(bytes(body))
-            elif what == "text":
-                self._on_text(bytes(body), self.heard_ns)
-            else:
-                self._finish(f"bad frame: {body}")
-                return
+    def release(self) -> None:
+        """Let the held bytes into the pump, in order, with the times they came at; from now on it is fed directly."""
+        self._line.mode(Mode.PAUSED)
+        self._receiver.drain()  # what the thread read before it paused
+        held, self._held = self._held or [], None
+        for data, recv_ns in held:
+            self._replay(data, recv_ns)
+        if not self.closed.done():
+            self._line.mode(Mode.RUNS, tap=self._tap is not None)
+
+    def _replay(self, data: bytes, recv_ns: int) -> None:
+        while data and not self.closed.done():
+            data = data[self._line.replay(data, recv_ns) :]
+            if data:
+                self._receiver.drain()  # the queue is full, or says that this line is over
+
+    def hear(self, event: Event) -> None:
+        """One event of the pump thread."""
+        if event.kind is Kind.CONTROL:
+            self._control(event.body)
+        elif event.kind is Kind.TEXT:
+            self._on_text(event.body, event.recv_ns)
+        elif event.kind is Kind.CLOSED:
+            self._finish(event.body.decode("utf-8", "replace"))
+        else:
+            if event.kind is Kind.HELD and self._held is not None:
+                self._held.append((event.body, event.recv_ns))
+                self._held_bytes += len(event.body)
+            if self._tap is not None:
+                self._tap(event.body, event.cut)
+            if self._held_bytes > HELD_BYTES_MAX:
+                self._finish("too much held")
 
     def _control(self, raw: bytes) -> None:
         """Ping, pong and close are the library's business."""
@@ -172,13 +224,11 @@ class Link(asyncio.BufferedProtocol):
             raise Unreachable("connection is closed")
         self._ws.send_text(body)
         self._flush()
-
-    def use(self, pump: Pump) -> None:
-        """Give what comes from now on to another pump (frames must not be cut between the two)."""
-        self._pump = pump
+        if self.closed.done():
+            raise Unreachable(self.closed.result())
 
     def ping(self, payload: bytes = b"aegis") -> None:
-        """Ask for a pong; any byte back moves `heard_ns`."""
+        """Ask for a pong; any byte back moves `bytes_in`."""
         if not self.closed.done() and self._ws.state is State.OPEN:
             self._ws.send_ping(payload)
             self._flush()
@@ -190,7 +240,8 @@ class Link(asyncio.BufferedProtocol):
         Returns:
             False when the connection ended or `timeout_s` passed first.
         """
-        payload = b"drain%d" % self._now_ns()
+        self._drains += 1
+        payload = b"drain%d" % self._drains
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs[payload] = waiter
         self.ping(payload)
@@ -200,7 +251,7 @@ class Link(asyncio.BufferedProtocol):
         return waiter.done()
 
     def close(self, reason: str = "closed by us") -> None:
-        """Say goodbye and drop the connection without waiting for the answer."""
+        """Say goodbye and drop the connection without waiting for the answer; its bytes reach nobody from now on."""
         if not self.closed.done():
             if self._ws.state is State.OPEN:
                 self._ws.send_close(1000)
@@ -208,51 +259,16 @@ class Link(asyncio.BufferedProtocol):
             self._finish(reason)
 
     def _flush(self) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        for data in self._ws.data_to_send():
-            if data:
-                self._transport.write(data)
+        data = b"".join(self._ws.data_to_send())
+        if data and not self.closed.done():
+            try:
+                self._line.write(data)
+            except Unreachable as exc:
+                self._finish(str(exc))
 
     def _finish(self, reason: str) -> None:
-        """Settle both futures once and let the socket go."""
-        if not self.opened.done():
-            self.opened.set_exception(Unreachable(reason))
-            self.opened.exception()  # seen: nobody may be waiting any more
+        """Settle `closed` once and let the socket go."""
         if not self.closed.done():
             self.closed.set_result(reason)
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.close()
-
-
-async def open_link(
-    url: str, pump: Pump, now_ns: Callable[[], int], on_text: Callable[[bytes, int], None], timeout_s: float = 10.0
-) -> Link:
-    """
-    Connect and shake hands.
-
-    Raises:
-        Unreachable: no connection, no handshake, or not within `timeout_s`.
-    """
-    try:
-        link = Link(url, pump, now_ns, on_text)
-    except (WebSocketException, ValueError) as exc:
-        raise BadMessage(f"not a WebSocket address: {url[:80]!r}") from exc
-    secure = ssl.create_default_context() if link.uri.secure else None
-    try:
-        async with asyncio.timeout(timeout_s):
-            await asyncio.get_running_loop().create_connection(
-                lambda: link,
-                link.uri.host,
-                link.uri.port,
-                ssl=secure,
-                server_hostname=link.uri.host if secure else None,
-            )
-            await link.opened
-    except (OSError, TimeoutError) as exc:
-        link.close("handshake failed")
-        raise Unreachable(f"{link.uri.host}:{link.uri.port}: {exc or 'no answer in time'}") from exc
-    except asyncio.CancelledError:
-        link.close("cancelled")
-        raise
-    return link
+            self._receiver.gone(self._line.id)
+            self._line.close()

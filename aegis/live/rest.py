@@ -10,6 +10,7 @@ is built and encoded once; nothing is sent while the venue's or our own weight l
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ import msgspec
 from yarl import URL
 
 from aegis.config import Venue
-from aegis.errors import BadMessage, OrderUnknown, RateLimited, Unreachable, VenueError
+from aegis.errors import BadMessage, ConfigError, OrderUnknown, RateLimited, Unreachable, VenueError
 from aegis.live.clock import Clock
 from aegis.live.keys import Creds
 from aegis.venue import request
@@ -47,23 +48,36 @@ async def _mark_sent(_session: object, context: Any, _params: object) -> None:
     context.trace_request_ctx.sent = True
 
 
+def _trust(ca_file: str) -> ssl.SSLContext | bool:
+    """Whom to trust: the authorities of a file, or (True) the system's; raises ConfigError."""
+    if not ca_file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as e:
+        raise ConfigError(f"venue.ca_file {ca_file} cannot be used: {e.strerror or e}") from e
+
+
 class Rest:
     """
     The venue's REST interface.
 
     Args:
-        venue: `rest_url`, `recv_window_ms`, `weight_per_minute`.
+        venue: `rest_url`, `ca_file`, `recv_window_ms`, `weight_per_minute`.
         creds: None for public calls only.
         clock: wall time for timestamps and for the minute of the weight budget.
 
     `clock_offset_ms` is venue time minus ours; it is measured on -1021 and by `sync`, and may be set by the owner.
+
+    Raises:
+        ConfigError: `ca_file` cannot be used.
     """
 
     def __init__(self, venue: Venue, creds: Creds | None, clock: Clock) -> None:
         self._base, self._window_ms = venue.rest_url.rstrip("/"), venue.recv_window_ms
         self._sign = creds.signer() if creds is not None else None
         self._headers = {"X-MBX-APIKEY": creds.api_key} if creds is not None else {}
-        self._clock = clock
+        self._clock, self._trust = clock, _trust(venue.ca_file)
         self._session: aiohttp.ClientSession | None = None
         self.weights = WeightBudget(venue.weight_per_minute, venue.weight_per_minute // RESERVE_PART)
         self.clock_offset_ms = 0
@@ -186,7 +200,7 @@ class Rest:
             self._session = aiohttp.ClientSession(
                 trace_configs=[trace],
                 cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=32, keepalive_timeout=60.0),
+                connector=aiohttp.TCPConnector(limit=32, keepalive_timeout=60.0, ssl=self._trust),
             )
         return self._session
 

@@ -148,19 +148,24 @@ class Supervisor:
         """The simulator first: its ready line gives the address all others need."""
         keys_file = Path(self.config.venue.keys_file)
         paper.write_keys(keys_file)
-        venue = self._start("venue", ["venue", "--json"], watchdog_ms=0, restart=False, read_out=True)
-        port, control_port = await self._venue_ports(venue)
+        tls = "s" if self.config.paper.tls else ""
+        trust = ["--tls-dir", str(self._instance.root)] if tls else []
+        venue = self._start("venue", ["venue", "--json", *trust], watchdog_ms=0, restart=False, read_out=True)
+        ready = await self._venue_ready(venue)
         venue.mark_ready()
+        where = f"127.0.0.1:{ready['port']}"
         urls = {
-            "rest_url": f"http://127.0.0.1:{port}",
-            "stream_url": f"ws://127.0.0.1:{port}",
-            "ws_api_url": f"ws://127.0.0.1:{port}/ws-fapi/v1",
+            "rest_url": f"http{tls}://{where}",
+            "stream_url": f"ws{tls}://{where}",
+            "ws_api_url": f"ws{tls}://{where}/ws-fapi/v1",
+            "ca_file": ready.get("ca_file", ""),
         }
         self.config = msgspec.structs.replace(self.config, venue=msgspec.structs.replace(self.config.venue, **urls))
-        self._control_url = f"http://127.0.0.1:{control_port}"
+        self._control_url = f"http://127.0.0.1:{ready['control_port']}"
         self.control = paper.Control(self._control_url)
 
-    async def _venue_ports(self, venue: Child) -> tuple[int, int]:
+    async def _venue_ready(self, venue: Child) -> dict[str, Any]:
+        """Its ready line: port, control_port, with TLS also ca_file."""
         deadline_ns = self.clock.mono_ns() + int(VENUE_READY_S * 1e9)
         while not venue.gone.is_set() and self.clock.mono_ns() < deadline_ns and not self._over.is_set():
             if venue.out is None:
@@ -172,8 +177,7 @@ class Supervisor:
                 continue
             if line.startswith(b"{") and b'"ready"' in line:
                 self._lives.append(asyncio.create_task(_drain(venue.out)))
-                ready = msgspec.json.decode(line)
-                return int(ready["port"]), int(ready["control_port"])
+                return dict(msgspec.json.decode(line))
             if not line:
                 break
         raise Unreachable(f"the paper venue did not start (exit code {venue.exit_code})")
@@ -206,6 +210,7 @@ class Supervisor:
                 rest_url=venue.rest_url,
                 stream_url=venue.stream_url,
                 ws_api_url=venue.ws_api_url,
+                ca_file=venue.ca_file,
                 keys_file=venue.keys_file,
                 control_url=self._control_url,
                 started_ns=self._started_ns,

@@ -35,6 +35,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     stream_url: str
     ws_api_url: str
     keys_file: str
+    ca_file: str = ""
     started_ns: int
     control_url: str = ""
     processes: dict[str, int] = {}
@@ -43,7 +44,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     def settings(self) -> dict[str, str]:
         """Overrides that point a command at what runs."""
         mine = {f"aegis.{f}": getattr(self, f) for f in ("mode", "account", "state_dir")}
-        theirs = {f"venue.{f}": getattr(self, f) for f in ("rest_url", "stream_url", "ws_api_url", "keys_file")}
+        fields = ("rest_url", "stream_url", "ws_api_url", "ca_file", "keys_file")
+        theirs = {f"venue.{f}": getattr(self, f) for f in fields}
         return mine | theirs
 
 

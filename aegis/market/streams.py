@@ -154,6 +154,10 @@ class Sniffer:
                 self.firsts.setdefault(name, mark)
         return names, {int(a or b) for a, b in _ANSWER_ON_WIRE.findall(joined)}
 
+    def cut(self) -> None:
+        """Bytes are missing before the next ones: nothing is joined across them."""
+        self._tail = b""
+
     def overlaps(self, later: Sniffer) -> bool:
         """Whether this socket has shown the first frame that `later` showed, for each of its streams."""
         return all(first in self.prints.get(name, ()) for name, first in later.firsts.items())

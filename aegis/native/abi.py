@@ -36,19 +36,33 @@ STRUCTS = (
     "ae_book_change_t",
     "ae_book_t",
     "ae_pump_t",
+    "ae_feature_row_t",
+    "ae_features_t",
+    "ae_turn_t",
+    "ae_link_t",
+    "ae_cell_t",
+    "ae_event_t",
     "ae_take_t",
     "ae_wait_t",
+    "ae_caps_t",
+    "ae_gate_rules_t",
+    "ae_gate_exposure_t",
+    "ae_gate_account_t",
+    "ae_gate_quote_t",
+    "ae_trigger_t",
+    "ae_placed_t",
     "ae_hist_t",
     "ae_hist_block_t",
     "ae_hist_header_t",
 )
 _CODES = {"uint": "u", "int": "i"}
+_NAMED = {"char": "S1", "double": "<f8"}
 
 
 def _scalar(ctype: Any) -> Any:
     name = ctype.cname
-    if name == "char":
-        return np.dtype("S1")
+    if name in _NAMED:
+        return np.dtype(_NAMED[name])
     if name.endswith("_t") and name[:-2].rstrip("0123456789") in _CODES:
         return np.dtype(f"<{_CODES[name[:-2].rstrip('0123456789')]}{ffi.sizeof(ctype)}")
     raise AbiMismatch(f"no numpy type for {name}")
@@ -98,10 +112,12 @@ VERSION: int = lib.AE_ABI_VERSION
 TICK = dtype_of(ffi.typeof("ae_tick_t"))
 ACCOUNT = dtype_of(ffi.typeof("ae_account_t"))
 ORDER = dtype_of(ffi.typeof("ae_order_t"))
+CELL = dtype_of(ffi.typeof("ae_cell_t"))
 LEVEL = dtype_of(ffi.typeof("ae_level_t"))
 CONTROL_HEADER = dtype_of(ffi.typeof("ae_control_header_t"))
 CONTROL_BLOCK = dtype_of(ffi.typeof("ae_control_block_t"))
 BOOKS_HEADER = dtype_of(ffi.typeof("ae_books_header_t"))
+FEATURE_ROW = dtype_of(ffi.typeof("ae_feature_row_t"))
 BOOK_ENTRY = dtype_of(ffi.typeof("ae_book_entry_t"))
 HIST = dtype_of(ffi.typeof("ae_hist_t"))
 HIST_BLOCK = dtype_of(ffi.typeof("ae_hist_block_t"))
@@ -133,5 +149,6 @@ def enum_names(name: str, prefix: str) -> dict[int, str]:
 REASONS = enum_names("ae_reason", "AE_REASON_")
 WS_REASONS = enum_names("ae_ws_reason", "AE_WS_")
 BOOK_REASONS = enum_names("ae_book_reason", "AE_BOOK_")
+FEATURES = enum_names("ae_feature", "AE_FEATURE_")
 KINDS = enum_names("ae_kind", "AE_KIND_")
 HOPS = tuple(name for value, name in sorted(enum_names("ae_hop", "AE_HOP_").items()) if value < lib.AE_HOP_COUNT)

@@ -66,9 +66,8 @@ class BooksReader:
         finally:
             self._file.close()
         self._rows = np.frombuffer(self._file.map, abi.BOOK_ENTRY, lib.AE_SYMBOLS_MAX, lib.AE_BOOKS_HEADER_BYTES)
-        self.page = ffi.from_buffer(self._file.map)  # for C code that looks at it
-        base = ffi.cast("uint8_t *", self.page) + lib.AE_BOOKS_HEADER_BYTES
-        self._entries = ffi.cast("ae_book_entry_t *", base)
+        self.base = ffi.from_buffer(self._file.map)  # the page, for C; it lives as long as this object
+        self._entries = ffi.cast("ae_book_entry_t *", ffi.cast("uint8_t *", self.base) + lib.AE_BOOKS_HEADER_BYTES)
         self._copy = ffi.new("ae_book_entry_t *")
         self._names: list[str] = []
 

@@ -18,7 +18,7 @@ import numpy as np
 from aegis.errors import Ours, RingRefused
 from aegis.messages import Halt
 from aegis.native import abi
-from aegis.native._aegis import lib
+from aegis.native._aegis import ffi, lib
 from aegis.native.shm import Mapping
 
 PROCESSES = ("feed", "brain", "orchestrator", "supervisor", "operator", "venue")
@@ -33,6 +33,10 @@ class Block:
         self._row = row
         self._cells = row["counters"]
         self._at: dict[str, int] = {}
+
+    def pointer(self) -> Any:
+        """ae_control_block_t * of this block, for C that counts its progress; good while the page's object lives."""
+        return ffi.cast("ae_control_block_t *", self._row.__array_interface__["data"][0])
 
     def progress(self) -> None:
         """The main loop turned once more."""
@@ -130,6 +134,7 @@ class ControlPage:
             self._check()
         finally:
             self._file.close()
+        self.base = ffi.from_buffer(self._file.map)  # the page, for C; it lives as long as this object
         self._rows = np.frombuffer(self._file.map, abi.CONTROL_BLOCK, lib.AE_CONTROL_BLOCKS, _HEADER)
         self._blocks = {name: Block(self._rows[i : i + 1][0]) for i, name in enumerate(PROCESSES)}
 

@@ -21,6 +21,9 @@ UNITS = {
     "top_mismatch": "of those, the ones that differ",
     "frames_bad": "WebSocket frames that break the protocol",
     "filled": "records published by gap filling",
+    "pump_reads": "reads of a socket by the pump thread",
+    "pump_taps_dropped": "raw reads a socket's judge did not see, for want of room",
+    "pump_starved": "times a socket waited for room in the event queue",
     "reconnects": "connections replaced after a loss",
     "connect_failed": "connection attempts that failed",
     "rotations": "planned replacements of sockets",
@@ -52,3 +55,8 @@ MARKET = (
     ("frames_bad", 12),
     ("filled", 13),
 )  # name -> index of enum ae_counter; refused_<reason> follow at AE_C_REFUSED + reason
+LOOP = (
+    ("pump_reads", 1),
+    ("pump_taps_dropped", 2),
+    ("pump_starved", 3),
+)  # name -> index of enum ae_loop_counter

@@ -1,8 +1,9 @@
-"""The C market context (csrc/pump.c): symbols, books, counters, and one pump per connection.
+"""The C market context (csrc/pump.c): symbols, books, counters, what is published besides the sockets' records.
 
-Problem: records must be made where the bytes arrive, without Python in between. Python gives memory and symbols,
-and gets back only what is no market data.
-What must stay true: one thread uses a context and its pumps; the books page is written by this context alone.
+Problem: records must be made where the bytes arrive, without Python in between. Python gives memory and symbols, and
+the pump thread (loop.py) fills them.
+What must stay true: ring and books page are written by this context alone, under its lock; what is looked at here
+without it (counts, times, counters) are single words.
 """
 
 from __future__ import annotations
@@ -17,57 +18,13 @@ from typing import Any
 import numpy as np
 
 from aegis.errors import Inexact, Ours, RingRefused
-from aegis.limits import FRAME_BYTES_MAX
 from aegis.native import abi
 from aegis.native._aegis import ffi, lib
 from aegis.native.books import BYTES, EXPECTED, check_page
 from aegis.native.counters import MARKET
+from aegis.native.latency import LatencyBlock
 from aegis.native.ring import RingWriter
 from aegis.native.shm import Mapping
-
-PUMP_BYTES = 1 << 20
-_EVENTS = {1: "control", 2: "text"}
-
-
-class Pump:
-    """
-    The receiver of one connection: write into buffer(), then consume().
-
-    Args:
-        capacity: bytes of its receive buffer; the largest frame it can take.
-    """
-
-    def __init__(self, market: Market, route: str, capacity: int) -> None:
-        self._market = market  # outlives the pump
-        self._data, self._joined = mmap.mmap(-1, capacity), mmap.mmap(-1, capacity)
-        self._view = memoryview(self._data)
-        self._pump = ffi.new("ae_pump_t *")
-        self._keep = (ffi.from_buffer(self._data), ffi.from_buffer(self._joined))
-        context = market._context if route == "market" else ffi.NULL
-        data, joined = (ffi.cast("uint8_t *", k) for k in self._keep)
-        lib.ae_pump_init(self._pump, data, joined, capacity, context)
-
-    def buffer(self) -> memoryview:
-        """Writable room for the next read."""
-        room = lib.ae_pump_room(self._pump)
-        at = self._pump.write
-        return self._view[at : at + room]
-
-    def consume(self, n: int, recv_ns: int) -> list[tuple[str, Any]]:
-        """
-        Take `n` bytes just written.
-
-        Returns:
-            ("control", raw frame), ("text", payload), ("bad", reason) in order; after "bad" the connection is over.
-        """
-        events: list[tuple[str, Any]] = []
-        while what := lib.ae_pump_step(self._pump, n, recv_ns):
-            n = 0
-            if what == lib.AE_PUMP_BAD:
-                events.append(("bad", abi.WS_REASONS.get(self._pump.reason, str(self._pump.reason))))
-                break
-            events.append((_EVENTS[what], bytes(ffi.buffer(self._pump.event, self._pump.event_bytes))))
-        return events
 
 
 class Market:
@@ -101,18 +58,17 @@ class Market:
         self._page = ffi.from_buffer(self._file.map)
         self._memory = mmap.mmap(-1, lib.ae_market_bytes())
         self._raw = ffi.from_buffer(self._memory)
-        self._context = ffi.cast("ae_market_t *", self._raw)
-        lib.ae_market_init(self._context, ring.ring, self._page)
+        self.context = ffi.cast("ae_market_t *", self._raw)
+        lib.ae_market_init(self.context, ring.ring, self._page)
         self._books: dict[int, tuple[Any, ...]] = {}
         self._names: list[str] = []
         self._index: dict[str, int] = {}
         wanted = None if books is None else set(books)
         for name, px_exp, qty_exp in symbols:
             self.append(name, px_exp, qty_exp, wanted is None or name in wanted)
-        shape = (lib.AE_KINDS, lib.AE_SYMBOLS_MAX)
-        self.counts = self._view(lib.ae_market_counts(self._context), np.uint64, shape)
-        self.recv_ns = self._view(lib.ae_market_recv_ns(self._context), np.int64, shape)
-        self._counters = self._view(lib.ae_market_counters(self._context), np.uint64, (lib.AE_C_COUNT,))
+        cells = self._view(lib.ae_market_cells(self.context), abi.CELL, (lib.AE_KINDS, lib.AE_SYMBOLS_MAX))
+        self.counts, self.recv_ns = cells["count"], cells["recv_ns"]
+        self._counters = self._view(lib.ae_market_counters(self.context), np.dtype(np.uint64), (lib.AE_C_COUNT,))
 
     def _open_page(self) -> None:
         header = np.frombuffer(self._file.map, abi.BOOKS_HEADER, 1)
@@ -125,7 +81,7 @@ class Market:
 
     @staticmethod
     def _view(pointer: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
-        size = int(np.prod(shape)) * 8
+        size = int(np.prod(shape)) * dtype.itemsize
         return np.frombuffer(ffi.buffer(pointer, size), dtype).reshape(shape)
 
     def append(self, name: str, px_exp: int, qty_exp: int, with_book: bool = True) -> int:
@@ -136,7 +92,7 @@ class Market:
             memory = mmap.mmap(-1, ffi.sizeof("ae_book_t"))
             keep = (memory, ffi.from_buffer(memory))
             book = ffi.cast("ae_book_t *", keep[1])
-        index = int(lib.ae_market_append(self._context, word, len(word), px_exp, qty_exp, book))
+        index = int(lib.ae_market_append(self.context, word, len(word), px_exp, qty_exp, book))
         if index < 0:
             raise RingRefused(f"{self._file.path}: no place for symbol {name!r} at index {len(self._names)}")
         if index == len(self._names):
@@ -150,9 +106,17 @@ class Market:
         """Names in index order."""
         return list(self._names)
 
-    def pump(self, route: str = "market", hint: int = PUMP_BYTES) -> Pump:
-        """A pump: route "market" into the ring, "text" hands all messages out. `hint`: largest frame expected."""
-        return Pump(self, route, min(max(hint, PUMP_BYTES), FRAME_BYTES_MAX))
+    def measure(self, block: LatencyBlock) -> None:
+        """Measure the hops receive, parsed and published into `block`, which is this context's alone from now on."""
+        self._measured = block
+        lib.ae_market_measure(self.context, block.block)
+
+    def publish(self, records: Any) -> int:
+        """Publish records (array of abi.TICK) as they are and wake readers; returns how many."""
+        if not len(records):
+            return 0
+        pointer = ffi.cast("ae_tick_t *", ffi.from_buffer(records))
+        return int(lib.ae_market_publish(self.context, pointer, len(records)))
 
     def counters(self) -> dict[str, int]:
         """Counters by name, `refused` (sum) and `refused_<reason>` where not zero."""
@@ -176,20 +140,14 @@ class Market:
         sides = [np.ascontiguousarray(s, np.int64).reshape(-1, 2) for s in (bids, asks)]
         levels = [ffi.cast("ae_level_t *", ffi.from_buffer(s)) for s in sides]
         args = (levels[0], len(sides[0]), levels[1], len(sides[1]), time.time_ns())
-        return int(lib.ae_market_snapshot(self._context, index, last_update_id, *args))
-
-    def book_levels(self, symbol: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """All levels of a book, best first (for comparisons, not for speed)."""
-        book = self._books[self._index[symbol]][2]
-        bids = [(book.bid[i].px, book.bid[i].qty) for i in range(book.bids - 1, -1, -1)]
-        return bids, [(book.ask[i].px, book.ask[i].qty) for i in range(book.asks - 1, -1, -1)]
+        return int(lib.ae_market_snapshot(self.context, index, last_update_id, *args))
 
     def reset(self, symbols: Iterable[str], kinds: Iterable[int]) -> None:
         """A gap nobody bridged: forget the last ids; KIND_DEPTH also starts the books anew."""
         now_ns, kinds = time.time_ns(), list(kinds)
         for symbol in symbols:
             for kind in kinds:
-                lib.ae_market_reset(self._context, self._index[symbol], kind, now_ns)
+                lib.ae_market_reset(self.context, self._index[symbol], kind, now_ns)
 
     def fill_trades(self, kind: int, index: int, rows: Iterable[Any], recv_ns: int) -> int:
         """
@@ -203,7 +161,7 @@ class Market:
         """
         rows = list(rows)
         records = np.zeros(len(rows), abi.TICK)
-        symbol = lib.ae_market_symbols(self._context).symbols[index]
+        symbol = lib.ae_market_symbols(self.context).symbols[index]
         for record, row in zip(records, rows, strict=True):
             record["exch_ns"], record["recv_ns"] = row.ms * 1_000_000, recv_ns
             record["symbol"], record["kind"] = index, kind
@@ -220,7 +178,7 @@ class Market:
         if not len(rows):
             return 0
         pointer = ffi.cast("ae_tick_t *", ffi.from_buffer(records))
-        got = int(lib.ae_market_fill(self._context, pointer, len(rows)))
+        got = int(lib.ae_market_fill(self.context, pointer, len(rows)))
         if got != len(rows):
             raise Ours(f"filled {got} of {len(rows)} records")
         return got

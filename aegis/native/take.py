@@ -39,7 +39,7 @@ class Taker:
             raise RingRefused(f"{reader.path}: slots of {reader.slot_bytes} bytes are no market records")
         self.reader, self.room, self._books = reader, room, books
         self.state = ffi.new("ae_take_t *")
-        lib.ae_take_init(self.state, books.page if books else ffi.NULL)
+        lib.ae_take_init(self.state, books.base if books else ffi.NULL)
         self._batch = np.zeros(room, abi.TICK)
         self.out = ffi.cast("ae_tick_t *", ffi.from_buffer(self._batch))
         self._batch.flags.writeable = False

@@ -37,14 +37,14 @@ class ClientIds:
     """
 
     def __init__(self, epoch: int, reserve: Callable[[int], None], block: int = BLOCK) -> None:
-        self.epoch, self._reserve, self._block = epoch, reserve, block
+        self.epoch, self.reserve, self._block = epoch, reserve, block
         self._next, self._limit = 0, 0
 
     def take(self) -> str:
         """The next id, at most 36 characters of `[a-z0-9-]`."""
         if self._next >= self._limit:
             self._limit += self._block
-            self._reserve(self._limit)
+            self.reserve(self._limit)
         name = f"{PREFIX}{base36(self.epoch)}-{base36(self._next)}"
         assert len(name) <= CLIENT_ID_CHARS
         self._next += 1

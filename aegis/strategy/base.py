@@ -4,14 +4,24 @@ Problem: a strategy that reads a clock, draws luck or opens a socket cannot be r
 the Context it is handed, and all it can do is return intents; each passes the gate before anything is sent.
 What must stay true: same context, same ticks, same seed: same intents.
 
-    class Momentum:                                    # docs: brain.strategy = "my_module:Momentum"
-        def __init__(self, params): self.qty = Num.parse(params.get("qty", "0.01"))
-        def on_tick(self, ctx, tick):                   # one record of the market ring
-            quote = ctx.quote(tick.symbol)
-            if quote is None or ctx.position(tick.symbol) or ctx.working(tick.symbol): return []
-            return [Place(symbol=tick.symbol, side=Side.BUY, qty=self.qty, price=quote.ask, tif=Tif.IOC)]
+    class Leaning:                                     # brain.strategy = "my_module:Leaning"
+        def __init__(self, params):
+            self.qty, self.weights = Num.parse(params.get("qty", "0.01")), weights(lean=0.5, flow_1s=0.5)
+        def on_batch(self, ctx, batch):                # what came since, and what it changed
+            signals = ctx.rows @ self.weights          # one vector operation, however many symbols
+            strong = ctx.changed[signals > 0.8]
+            return [place for index in strong.tolist() for place in self.enter(ctx, ctx.name(index))]
+        def enter(self, ctx, name):
+            quote = ctx.quote(name)
+            if quote is None or ctx.position(name) or ctx.working(name): return []
+            return [Place(symbol=name, side=Side.BUY, qty=self.qty, price=quote.ask, tif=Tif.IOC)]
         def on_order(self, ctx, update): return []
         def on_timer(self, ctx): return []
+
+`batch`, `ctx.changed` and `ctx.rows` are read-only views of memory that the next batch overwrites: good during the
+call, to be copied by whoever keeps them. When the brain lags, a batch may hold only the newest quote of a symbol, and
+no depth run of one whose book `ctx.book` shows; trades are never thinned. Features are signals (floats); prices and
+quantities to send are the exact ones of `quote`, `book` and `rules`.
 """
 
 from __future__ import annotations
@@ -22,7 +32,8 @@ from random import Random
 from typing import Any, NamedTuple, Protocol
 
 from aegis.errors import ConfigError
-from aegis.messages import Intent, OrderUpdate, Rules
+from aegis.messages import Intent, OrderUpdate, Place, Rules, Side
+from aegis.native.features import Features
 from aegis.units import Num
 
 
@@ -71,6 +82,9 @@ class Context(Protocol):
     random: Random
     params: Mapping[str, Any]
     symbols: Sequence[str]
+    features: Features
+    changed: Any  # symbol indices the batch changed, uint16
+    rows: Any  # their columns, float64 (changed, columns)
 
     def position(self, symbol: str) -> Num:
         """Signed position: reconciled plus all fills since."""
@@ -90,11 +104,36 @@ class Context(Protocol):
     def name(self, index: int) -> str:
         """Symbol of a market record's index."""
 
+    def index(self, symbol: str) -> int | None:
+        """Index of a symbol's records and features; None until the feed knows it."""
+
+    def open(self) -> Sequence[str]:
+        """Symbols with a position or an unfinished order."""
+
+    def arm(self, place: Place, best: Side, price: Num, until_ns: int, *, above: bool = False) -> int:
+        """
+        Leave an order with the desk in C: it is placed by itself, once, by the first quote that fulfils the condition.
+
+        Args:
+            place: the order; it passes the same gate then.
+            best: BUY watches the best bid of its symbol, SELL the best ask.
+            price, above: fires at or below `price`; above: at or above it.
+            until_ns: end of its life, on the clock of `now_ns`.
+
+        Returns:
+            A handle, or -1: refused (counted and recorded). It also ends by a halt, a book that is not trusted, a feed
+            that began anew, a stop; `on_trigger` is told of every end but a disarm.
+        """
+
+    def disarm(self, handle: int) -> bool:
+        """Take it back; False: it is over already, and `on_trigger` is or was told."""
+
 
 class Strategy(Protocol):
     """
     Constructed with `params`. Has `on_tick(ctx, tick)` or `on_batch(ctx, batch)` (numpy records, dtype
-    native.abi.TICK; wins when both exist), `on_order(ctx, update)` and `on_timer(ctx)`, each returning intents.
+    native.abi.TICK; wins when both exist, and costs a tenth), `on_order(ctx, update)` and `on_timer(ctx)`, each
+    returning intents. May have `on_trigger(ctx, ended)` (native.desk.Ended: what became of an armed order).
     """
 
     def on_order(self, ctx: Context, update: OrderUpdate) -> Sequence[Intent]:

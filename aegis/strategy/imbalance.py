@@ -4,12 +4,12 @@ Idea: when buyers add at the bid faster than sellers at the ask, and the size-we
 next move is a little more often up. Entries take the touch with a small IOC order; without a strong signal a post-only
 quote may rest at the bid or ask. Positions are closed by a reduce-only IOC after `hold_ms`, or when the signal turns.
 What must stay true: at most one unfinished order per symbol, at most one entry's size of position; the signal may be
-float, prices and sizes never are.
+float, prices and sizes never are; a batch costs one vector operation, and more only for symbols that may act.
 
 Parameters (brain.params):
     notional        quote money per entry, decimal text                         "150"
     threshold       strength of signal (-1..1) that opens                       0.15
-    decay           weight of the newest quote in the flow average (0..1)       0.2
+    flow            the flow's column: flow_100ms, flow_1s or flow_10s          "flow_1s"
     hold_ms         longest time a position is held                             1500
     pause_ms        least time between two entries on a symbol                  300
     quote_ms        life of a resting post-only order; 0 quotes never           800
@@ -21,23 +21,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aegis.messages import Cancel, Intent, OrderUpdate, Place, Rules, Side, Tif
+from aegis.native.features import SYMBOLS, weights
 from aegis.strategy.base import Context, Quote
 from aegis.units import Num
 
-BOOK_TICKER = 1
 MS = 1_000_000
-
-
-class _Flow:
-    """What is remembered of one symbol."""
-
-    __slots__ = ("acted_ns", "entered_ns", "flow", "last")
-
-    def __init__(self) -> None:
-        self.flow = 0.0
-        self.last: tuple[int, int, int, int] | None = None
-        self.acted_ns = 0
-        self.entered_ns = 0
 
 
 class Imbalance:
@@ -46,23 +34,21 @@ class Imbalance:
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.notional = Num.parse(str(params.get("notional", "150")))
         self.threshold = float(params.get("threshold", 0.15))
-        self.decay = float(params.get("decay", 0.2))
         self.hold_ns = int(params.get("hold_ms", 1500)) * MS
         self.pause_ns = int(params.get("pause_ms", 300)) * MS
         self.quote_ns = int(params.get("quote_ms", 800)) * MS
-        self._flows: dict[str, _Flow] = {}
+        self._weights = weights(**{str(params.get("flow", "flow_1s")): 0.5, "lean": 0.5})
+        self._next_ns = [0] * SYMBOLS  # by index: until then a symbol is left alone
+        self._entered_ns: dict[str, int] = {}
 
-    def on_batch(self, ctx: Context, batch: Any) -> Sequence[Intent]:
-        """Fold quotes into the flow of each symbol, then decide once per symbol seen."""
-        quotes = batch[batch["kind"] == BOOK_TICKER]
-        touched = []
-        for row in quotes[["symbol", "a", "b", "c", "d"]].tolist():
-            name = ctx.name(row[0])
-            self._fold(name, row[1:])
-            touched.append(name)
+    def on_batch(self, ctx: Context, batch: Any) -> Sequence[Intent]:  # noqa: ARG002  # the features hold what it says
+        """Decide once per symbol that changed and may act."""
         out: list[Intent] = []
-        for name in dict.fromkeys(touched):
-            out += self._decide(ctx, name)
+        signals = (ctx.rows @ self._weights).tolist()
+        now, next_ns = ctx.now_ns, self._next_ns
+        for index, signal in zip(ctx.changed.tolist(), signals, strict=True):
+            if now >= next_ns[index]:
+                out += self._decide(ctx, ctx.name(index), index, signal)
         return out
 
     def on_order(self, ctx: Context, update: OrderUpdate) -> Sequence[Intent]:  # noqa: ARG002  # protocol
@@ -72,30 +58,14 @@ class Imbalance:
     def on_timer(self, ctx: Context) -> Sequence[Intent]:
         """Close what was held long enough, also when no quote arrives."""
         out: list[Intent] = []
-        for name in ctx.symbols:
-            if ctx.position(name) or ctx.working(name):
-                out += self._decide(ctx, name)
+        for name in ctx.open():
+            index = ctx.index(name)
+            if index is not None:
+                out += self._decide(ctx, name, index, float(ctx.features.row(index) @ self._weights))
         return out
 
-    def _fold(self, name: str, now: tuple[int, int, int, int]) -> None:
-        flow = self._flows.setdefault(name, _Flow())
-        bid, bid_qty, ask, ask_qty = now
-        if flow.last is not None:
-            bid0, bid_qty0, ask0, ask_qty0 = flow.last
-            bought = (bid_qty if bid >= bid0 else 0) - (bid_qty0 if bid <= bid0 else 0)
-            sold = (ask_qty if ask <= ask0 else 0) - (ask_qty0 if ask >= ask0 else 0)
-            scale = max(bid_qty + ask_qty, bid_qty0 + ask_qty0, 1)
-            flow.flow += self.decay * (max(-1.0, min(1.0, (bought - sold) / scale)) - flow.flow)
-        flow.last = now
-
-    def _signal(self, flow: _Flow, quote: Quote) -> float:
-        """-1..1: half the averaged flow, half the lean of the micro-price (size imbalance at the touch)."""
-        e = max(quote.bid_qty.e, quote.ask_qty.e)
-        bid, ask = quote.bid_qty.at(e), quote.ask_qty.at(e)
-        return 0.5 * flow.flow + 0.5 * (bid - ask) / max(bid + ask, 1)
-
-    def _decide(self, ctx: Context, name: str) -> list[Intent]:
-        flow = self._flows.setdefault(name, _Flow())
+    def _decide(self, ctx: Context, name: str, index: int, signal: float) -> list[Intent]:
+        """What to do with a symbol; signal: -1..1, half the averaged flow, half the lean of the sizes at the touch."""
         working = ctx.working(name)
         if working:
             return [
@@ -108,21 +78,19 @@ class Imbalance:
         quote, rules = ctx.quote(name), ctx.rules(name)
         if quote is None or rules is None:
             return []
-        signal, position = self._signal(flow, quote), ctx.position(name)
+        position, resting = ctx.position(name), ctx.now_ns < self._next_ns[index]
         if position:
-            if not flow.entered_ns:
-                flow.entered_ns = ctx.now_ns
+            entered_ns = self._entered_ns.setdefault(name, ctx.now_ns)
             turned = signal * position.sign() < -self.threshold
-            old = ctx.now_ns - flow.entered_ns > self.hold_ns
-            if ctx.now_ns - flow.acted_ns < self.pause_ns or not (turned or old):
+            if resting or not (turned or ctx.now_ns - entered_ns > self.hold_ns):
                 return []
-            flow.acted_ns = ctx.now_ns
+            self._next_ns[index] = ctx.now_ns + self.pause_ns
             side = Side.SELL if position.sign() > 0 else Side.BUY
             return [_take(name, side, min(abs(position), _qty_max(rules)), quote, "exit", reduce_only=True)]
-        flow.entered_ns = 0
-        if ctx.now_ns - flow.acted_ns < self.pause_ns:
+        self._entered_ns.pop(name, None)
+        if resting:
             return []
-        flow.acted_ns = ctx.now_ns
+        self._next_ns[index] = ctx.now_ns + self.pause_ns
         side = Side.BUY if signal > 0 else Side.SELL
         qty = _size(self.notional, quote.ask, rules)
         if abs(signal) >= self.threshold:

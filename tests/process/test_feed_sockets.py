@@ -1,4 +1,4 @@
-"""Laws of the feed's sockets against a small WebSocket server, with a pump written in Python."""
+"""Laws of the feed's sockets against a small WebSocket server, on the real pump thread."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import itertools
 import json
+import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from aegis.errors import BadMessage, Unreachable
+from aegis.live.dial import Dialer
 from aegis.live.feed_private import Private
 from aegis.live.feed_sockets import Backoff, Socket, Timing
-from aegis.live.net import open_link
+from aegis.live.net import Link, Receiver
 from aegis.market.streams import Route, SocketPlan, route_of
 from aegis.messages import Note
+from aegis.native.loop import Loop
+from aegis.native.market import Market
+from aegis.native.ring import RingWriter
 
 DEADLINE_S = 10.0
 
@@ -32,55 +37,37 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
-class PyPump:
-    """Frames in, (stream, data) out: small and slow, for unfragmented server frames."""
+class TextReceiver:
+    """The real pump thread, all frames as text: messages of streams go to `take`, the rest to whoever opened."""
 
-    def __init__(self, take: Callable[[str, dict[str, Any]], None] | None) -> None:
-        self._take, self._bytes, self._room = take, b"", bytearray(777)
+    def __init__(self, receiver: Receiver, take: Callable[[str, dict[str, Any]], None]) -> None:
+        self._receiver, self._take = receiver, take
 
-    def buffer(self) -> memoryview:
-        return memoryview(self._room)
-
-    def consume(self, n: int, recv_ns: int) -> list[tuple[str, bytes]]:
-        assert recv_ns > 0
-        self._bytes += bytes(self._room[:n])
-        events: list[tuple[str, bytes]] = []
-        while len(self._bytes) >= 2:
-            size, at = self._bytes[1] & 127, 2
-            if size == 126:
-                size, at = int.from_bytes(self._bytes[2:4], "big"), 4
-            elif size == 127:
-                size, at = int.from_bytes(self._bytes[2:10], "big"), 10
-            if len(self._bytes) < at + size:
-                break
-            raw, self._bytes = self._bytes[: at + size], self._bytes[at + size :]
-            if raw[0] & 8:
-                events.append(("control", raw))
-                continue
-            body = json.loads(raw[at:]) if self._take else {}
-            if self._take and "stream" in body:
-                self._take(body["stream"], body["data"])
+    async def open(
+        self, url: str, on_text: Callable[[bytes, int], None], *, market: bool = True, held: bool = False
+    ) -> Link:
+        def text(body: bytes, recv_ns: int) -> None:
+            assert recv_ns > 0
+            message = json.loads(body) if market else {}
+            if "stream" in message:
+                self._take(message["stream"], message["data"])
             else:
-                events.append(("text", raw[at:]))
-        return events
+                on_text(body, recv_ns)
+
+        return await self._receiver.open(url, text, market=False, held=held)
 
 
 class FakeHub:
     """A Hub that remembers what it was told."""
 
-    def __init__(self, port: int, timing: Timing) -> None:
+    def __init__(self, port: int, timing: Timing, receiver: Receiver) -> None:
         self.stream_url, self.timing = f"ws://127.0.0.1:{port}", timing
+        self.receiver = TextReceiver(receiver, self._take)
         self.now_ns, self.mono_ns = time.time_ns, time.monotonic_ns
         self.taken: dict[str, list[int]] = defaultdict(list)
         self.counts: dict[str, int] = defaultdict(int)
         self.said: list[str] = []
         self.gaps: list[str] = []
-
-    def new_pump(self) -> PyPump:
-        return PyPump(self._take)
-
-    def text_pump(self) -> PyPump:
-        return PyPump(None)
 
     def _take(self, stream: str, data: dict[str, Any]) -> None:
         ids = self.taken[stream]
@@ -110,6 +97,7 @@ class Venue:
 
     def __init__(self) -> None:
         self.server: Server
+        self.receiver: Receiver
         self.subscribers: dict[ServerConnection, set[str]] = {}
         self.number, self.muted, self.messages = 0, set[str](), list[tuple[float, int]]()
         self.slow: Callable[[ServerConnection], bool] = lambda _: False
@@ -149,13 +137,38 @@ class Venue:
             await asyncio.sleep(0.002)
 
 
+@contextlib.contextmanager
+def receiving() -> Iterator[Receiver]:
+    """A pump thread with a market nobody reads."""
+    with tempfile.TemporaryDirectory() as tmp:
+        ring = RingWriter(Path(tmp) / "market", 16, 64, "market")
+        market = Market([], ring, Path(tmp) / "books")
+        receiver = Receiver(Loop(market), Dialer())
+        assert receiver.start()
+        try:
+            yield receiver
+        finally:
+            receiver.close()
+            market.close()
+            ring.close()
+
+
+def with_receiver(scene: Callable[[Receiver], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def whole() -> None:
+        with receiving() as receiver:
+            await scene(receiver)
+
+    return whole
+
+
 @contextlib.asynccontextmanager
 async def venue() -> AsyncIterator[Venue]:
     it = Venue()
-    async with serve(it.handle, "127.0.0.1", 0, compression=None) as it.server:
-        task = asyncio.create_task(it.stream())
-        yield it
-        task.cancel()
+    with receiving() as it.receiver:
+        async with serve(it.handle, "127.0.0.1", 0, compression=None) as it.server:
+            task = asyncio.create_task(it.stream())
+            yield it
+            task.cancel()
 
 
 def timing(**changes: float) -> Timing:
@@ -193,7 +206,7 @@ def test_rotation_under_load_loses_nothing_even_when_the_old_socket_lags() -> No
     """Several rotations, the older connection always behind: every stream's numbers stay without a hole."""
 
     async def scene(it: Venue) -> None:
-        hub = FakeHub(it.port, timing(rotate_s=0.4))
+        hub = FakeHub(it.port, timing(rotate_s=0.4), it.receiver)
         it.slow = lambda ws: ws is next(iter(it.subscribers))
         async with running(Socket(hub, SocketPlan(Route.PUBLIC, NAMES))):
             await until(lambda: hub.counts["rotations"] >= 4)
@@ -207,7 +220,7 @@ def test_a_stream_on_the_wrong_route_is_noticed() -> None:
     """Acknowledged and silent: alarm after the first-frame deadline, one more try, alarm again; no reconnect."""
 
     async def scene(it: Venue) -> None:
-        hub = FakeHub(it.port, timing(first_frame_s=0.3))
+        hub = FakeHub(it.port, timing(first_frame_s=0.3), it.receiver)
         async with running(Socket(hub, SocketPlan(Route.PUBLIC, ("a@bookTicker", "a@markPrice@1s")))):
             await until(lambda: hub.counts["streams_dead"] == 2)
             assert len(it.messages) == 2 and it.messages[1][1] == 1
@@ -220,7 +233,7 @@ def test_a_lost_socket_comes_back_and_reports_its_gap_once() -> None:
     """Server drop: lost, then back, in this order; streams live again."""
 
     async def scene(it: Venue) -> None:
-        hub = FakeHub(it.port, timing())
+        hub = FakeHub(it.port, timing(), it.receiver)
         async with running(Socket(hub, SocketPlan(Route.PUBLIC, NAMES))):
             await until(lambda: hub.taken["c@trade"])
             await next(iter(it.subscribers)).close()
@@ -236,7 +249,7 @@ def test_one_silent_stream_rotates_and_a_silent_socket_reconnects() -> None:
     """Staleness of one strict stream costs no gap; silence of the whole socket does."""
 
     async def scene(it: Venue) -> None:
-        hub = FakeHub(it.port, timing(stale_s=0.5, first_frame_s=0.5))
+        hub = FakeHub(it.port, timing(stale_s=0.5, first_frame_s=0.5), it.receiver)
         async with running(Socket(hub, SocketPlan(Route.PUBLIC, NAMES))):
             await until(lambda: all(hub.taken[n] for n in NAMES))
             it.muted.add(NAMES[0])
@@ -253,7 +266,7 @@ def test_subscriptions_are_paced() -> None:
     """1000 names go out as five messages, never more than five in a second."""
 
     async def scene(it: Venue) -> None:
-        hub = FakeHub(it.port, timing(first_frame_s=8.0))
+        hub = FakeHub(it.port, timing(first_frame_s=8.0), it.receiver)
         names = tuple(f"s{i}@trade" for i in range(1000))
         async with running(Socket(hub, SocketPlan(Route.PUBLIC, names))):
             await until(lambda: len(it.messages) == 5)
@@ -268,14 +281,15 @@ def test_ping_is_answered_and_a_refused_handshake_is_unreachable() -> None:
     """The venue's ping gets its pong; HTTP instead of WebSocket is a clean failure."""
 
     async def scene(it: Venue) -> None:
-        hub = FakeHub(it.port, timing())
+        hub = FakeHub(it.port, timing(), it.receiver)
         async with running(Socket(hub, SocketPlan(Route.PUBLIC, NAMES))):
             await until(lambda: it.subscribers)
             await asyncio.wait_for(await next(iter(it.subscribers)).ping(b"abc"), DEADLINE_S)
 
     play(scene)
 
-    async def refused() -> None:
+    @with_receiver
+    async def refused(receiver: Receiver) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
@@ -285,10 +299,10 @@ def test_ping_is_answered_and_a_refused_handshake_is_unreachable() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(Unreachable, match="403"):
-            await open_link(f"ws://127.0.0.1:{port}/x", PyPump(lambda *_: None), time.time_ns, lambda *_: None)
+            await receiver.open(f"ws://127.0.0.1:{port}/x", lambda *_: None)
         server.close()
         with pytest.raises(Unreachable):
-            await open_link(f"ws://127.0.0.1:{port}/x", PyPump(lambda *_: None), time.time_ns, lambda *_: None)
+            await receiver.open(f"ws://127.0.0.1:{port}/x", lambda *_: None)
 
     asyncio.run(refused())
 
@@ -310,11 +324,12 @@ def test_the_private_channel_follows_its_key_and_says_when_it_goes(tmp_path: Pat
             raise BadMessage("nonsense")
         return [Note(what=json.loads(body)["e"], recv_ns=recv_ns)]
 
-    async def scene() -> None:
+    @with_receiver
+    async def scene(receiver: Receiver) -> None:
         heard: list[Note] = []
         key = tmp_path / "listen_key"
         async with serve(handle, "127.0.0.1", 0, compression=None) as server:
-            hub = FakeHub(next(iter(server.sockets)).getsockname()[1], timing())
+            hub = FakeHub(next(iter(server.sockets)).getsockname()[1], timing(), receiver)
             private = Private(hub, key, decode, heard.append)
             async with running(private):
                 assert heard == [] and paths == []

@@ -72,9 +72,9 @@ class Up:
 
 
 @pytest.fixture
-def up(tmp_path: Path, eventually: Eventually) -> Iterator[Up]:
-    """A whole AEGIS that is ready; ended whatever the test does."""
-    run = Up(tmp_path)
+def up(request: pytest.FixtureRequest, tmp_path: Path, eventually: Eventually) -> Iterator[Up]:
+    """A whole AEGIS that is ready (a parameter holds further words); ended whatever the test does."""
+    run = Up(tmp_path, *getattr(request, "param", ()))
     try:
         eventually(run.all_ready, 40)
         yield run
@@ -101,6 +101,15 @@ def test_trades_and_leaves_nothing_behind(up: Up, eventually: Eventually) -> Non
     assert last["open_orders"] == 0
     assert not up.shm.exists()
     assert [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.parametrize("up", [("--set", "paper.tls=true")], indirect=True, ids=["tls"])
+def test_trades_over_tls(up: Up, eventually: Eventually) -> None:
+    """The same, with every socket over a certificate made at the start and trusted by its authority's file alone."""
+    note = json.loads((up.shm / "up.json").read_text())
+    assert [note[f"{n}_url"].split(":")[0] for n in ("rest", "stream", "ws_api")] == ["https", "wss", "wss"]
+    assert Path(note["ca_file"]).is_file()
+    test_trades_and_leaves_nothing_behind(up, eventually)
 
 
 def test_second_up_of_the_instance_is_refused(up: Up) -> None:

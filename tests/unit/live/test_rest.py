@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import certs
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from aegis.config import Aegis, Config, Venue
-from aegis.errors import BadMessage, ConfigError, RateLimited, VenueError
+from aegis.errors import BadMessage, ConfigError, RateLimited, Unreachable, VenueError
 from aegis.live import keys
 from aegis.live.clock import Clock
 from aegis.live.keys import Creds
@@ -87,6 +88,38 @@ def test_a_limit_closes_for_as_long_as_the_venue_says() -> None:
         assert len(door.seen) == 1
 
     with_door(door, use)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("good", ""),
+        ("wrong_host", "Hostname mismatch"),
+        ("expired", "certificate has expired"),
+        ("self_signed", "self-signed certificate"),
+    ],
+)
+def test_rest_trusts_the_authority_it_was_given(tmp_path: Path, kind: str, why: str) -> None:
+    """Law: over https a trusted certificate serves; each other one is refused in one line, and nothing was sent."""
+    door = Door(200, "{}", {})
+
+    async def run() -> None:
+        ca, runner = certs.make(tmp_path), web.ServerRunner(web.Server(door))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certs.server_context(tmp_path, kind)).start()
+        rest = Rest(Venue(rest_url=f"https://localhost:{runner.addresses[0][1]}", ca_file=str(ca)), CREDS, Clock())
+        try:
+            if not why:
+                assert await rest.get("/x") == {}
+                return
+            with pytest.raises(Unreachable, match=why) as refused:
+                await rest.post("/x")
+            assert "\n" not in str(refused.value) and not door.seen
+        finally:
+            await rest.close()
+            await runner.cleanup()
+
+    asyncio.run(run())
 
 
 def test_numbers_keep_their_digits() -> None:

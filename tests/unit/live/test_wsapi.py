@@ -8,17 +8,21 @@ import hmac
 import json
 import secrets
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import certs
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import Frame, Opcode
 
 from aegis.config import Venue
-from aegis.errors import OrderUnknown, RateLimited, Unreachable, VenueError
+from aegis.errors import ConfigError, OrderUnknown, RateLimited, Unreachable, VenueError
 from aegis.live.clock import Clock
 from aegis.live.keys import Creds
+from aegis.live.rest import Rest
 from aegis.live.wsapi import BACKOFF_MAX_S, WsApi, pause_s
 
 SECRET = secrets.token_hex(16).encode()
@@ -164,6 +168,84 @@ def test_a_refused_timestamp_is_measured_and_the_order_sent_once_more() -> None:
         assert abs(api.clock_offset_ms - ahead_ms) < 1000
 
     with_door(reply, use)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("good", ""),
+        ("wrong_host", "localhost: tls: wrong host name: the certificate is for other.example"),
+        ("expired", "localhost: tls: the certificate expired on "),
+        ("self_signed", "localhost: tls: the certificate is self-signed"),
+    ],
+)
+def test_orders_go_over_tls_or_the_log_says_why_not(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str, line: str
+) -> None:
+    """Law: the order connection serves with a trusted certificate, and refuses each other one in one line."""
+    door = Door(ok)
+
+    async def run() -> None:
+        ca, context = certs.make(tmp_path), certs.server_context(tmp_path, kind)
+        async with serve(door.serve, "127.0.0.1", 0, compression=None, ssl=context) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            api = WsApi(Venue(ws_api_url=f"wss://localhost:{port}/x", ca_file=str(ca)), HMAC_KEY, Clock())
+            try:
+                await api.connect(5.0 if kind == "good" else 0.5)
+                assert (await place(api))["method"] == "order.place"
+                assert api.conn is not None and api.conn.about.startswith("TLSv1.3")
+            finally:
+                await api.close()
+
+    if kind == "good":
+        asyncio.run(run())
+        return
+    with pytest.raises(Unreachable):
+        asyncio.run(run())
+    said = [row for row in capfd.readouterr().err.splitlines() if "disconnected" in row]
+    assert said and all(f'why="Unreachable: {line}' in row for row in said) and not door.seen
+
+
+def test_an_authority_file_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Law: a wrong `venue.ca_file` is the operator's to mend, before anything connects."""
+    for make in (lambda v: WsApi(v, HMAC_KEY, Clock()), lambda v: Rest(v, HMAC_KEY, Clock())):
+        with pytest.raises(ConfigError, match=r"missing\.pem cannot be used: No such file"):
+            make(Venue(ca_file=str(tmp_path / "missing.pem")))
+
+
+def test_an_order_that_c_sent_is_answered_by_its_client_id() -> None:
+    """Law: a frame written on `conn` goes out as it is; the answer whose id is a text goes to `on_answer` alone."""
+
+    async def use(api: WsApi, door: Door) -> None:
+        came: asyncio.Future[tuple[str, dict[str, Any]]] = asyncio.get_running_loop().create_future()
+        api.on_answer = lambda client_id, answer: came.set_result((client_id, answer))
+        order = {"id": "ae-1-2", "method": "order.place", "params": {"symbol": "A"}}
+        assert api.conn is not None
+        if not api.conn.write(Frame(Opcode.TEXT, json.dumps(order).encode()).serialize(mask=True)):
+            api.kick()
+        by_call = await place(api)
+        assert await came == ("ae-1-2", {"id": "ae-1-2", **ok(order)})
+        assert door.seen[0] == order and by_call == ok(order)["result"]
+
+    with_door(ok, use)
+
+
+def test_c_loses_the_connection_before_it_is_closed() -> None:
+    """Law: `on_state` says None while the socket is still open, and the next connection when that one serves."""
+    seen: list[bool | None] = []
+
+    async def use(api: WsApi, _door: Door) -> None:
+        first = api.conn
+        assert first is not None
+        api.on_state = lambda conn: seen.append(conn is not first and conn.fd >= 0 if conn else first.fd < 0)
+        with pytest.raises(OrderUnknown):
+            await place(api)
+        assert api.conn is None
+        await api.connect()
+        assert api.conn is not None and api.conn is not first and first.fd < 0
+
+    with_door(lambda asked: None if asked["method"] == "order.place" else ok(asked), use)
+    assert seen[:2] == [False, True]
 
 
 def test_nobody_there_is_unreachable() -> None:

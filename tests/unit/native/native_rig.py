@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from aegis.native._aegis import ffi, lib
 
 from aegis.market.decode import Record
-from aegis.native.market import Market, Pump
+from aegis.native import abi
+from aegis.native.market import Market
 from aegis.native.ring import RingReader, RingWriter
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -52,6 +55,45 @@ def wrap(body: bytes, opcode: int = 1, fin: bool = True) -> bytes:
     return first + b"\x7f" + n.to_bytes(8, "big") + body
 
 
+class Pump:
+    """The C pump without a socket: write into buffer(), then consume()."""
+
+    def __init__(self, market: Market, capacity: int = 1 << 20) -> None:
+        self._market = market  # outlives the pump
+        size = capacity + lib.AE_SLACK_BYTES
+        self._data, self._joined = mmap.mmap(-1, size), mmap.mmap(-1, size)
+        self._view = memoryview(self._data)
+        self._pump = ffi.new("ae_pump_t *")
+        self._keep = (ffi.from_buffer(self._data), ffi.from_buffer(self._joined))
+        data, joined = (ffi.cast("uint8_t *", k) for k in self._keep)
+        lib.ae_pump_init(self._pump, data, joined, capacity, market.context)
+
+    def buffer(self) -> memoryview:
+        """Writable room for the next read."""
+        room = lib.ae_pump_room(self._pump)
+        at = self._pump.write
+        return self._view[at : at + room]
+
+    def consume(self, n: int, recv_ns: int) -> list[tuple[str, Any]]:
+        """
+        Take `n` bytes just written.
+
+        Returns:
+            ("control", raw frame), ("text", payload), ("bad", reason) in order; after "bad" the connection is over.
+        """
+        events: list[tuple[str, Any]] = []
+        while what := lib.ae_pump_step(self._pump, n, recv_ns):
+            n = 0
+            if what == lib.AE_PUMP_BAD:
+                events.append(("bad", abi.WS_REASONS.get(self._pump.reason, str(self._pump.reason))))
+                break
+            events.append((_EVENTS[what], bytes(ffi.buffer(self._pump.event, self._pump.event_bytes))))
+        return events
+
+
+_EVENTS = {1: "control", 2: "text"}
+
+
 class Bench:
     """A market with ring, page and one pump."""
 
@@ -60,7 +102,7 @@ class Bench:
         self.ring = RingWriter(root / "market", slots, 64, "market")
         self.market = Market(symbols, self.ring, root / "books")
         self.reader = RingReader(root / "market", 0)
-        self.pump = self.market.pump()
+        self.pump = Pump(self.market)
 
     def feed(self, data: bytes, pump: Pump | None = None) -> list[tuple[str, Any]]:
         """Give raw bytes to the pump."""

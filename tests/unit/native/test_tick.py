@@ -179,4 +179,4 @@ def test_fragments_control_frames_and_large_frames(make) -> None:
     assert bench.feed(raw) == [("control", ping)]
     assert bench.records() == decode(body, bench.symbols)
     for data, why in ((b"\xc1\x00", "reserved_bits"), (b"\x81\x80abcd", "masked"), (b"\x80\x00", "continuation")):
-        assert bench.feed(data, bench.market.pump()) == [("bad", why)]
+        assert bench.feed(data, rig.Pump(bench.market)) == [("bad", why)]

@@ -9,8 +9,8 @@ from aegis.units import ZERO, Num
 
 N = Num.parse
 LIMITS = Limits(
-    order_notional_max=N("1000"), position_notional_max=N("2000"), collar_bps=50, orders_per_s=3, open_orders_max=2,
-    loss_limit=N("10"),
+    order_notional_max=N("1000"), position_notional_max=N("2000"), total_notional_max=N("5000"), collar_bps=50,
+    orders_per_s=3, open_orders_max=2, loss_limit=N("10"),
 )  # fmt: skip
 RULES = Rules(
     symbol="X", base_asset="X", quote_asset="USDT", margin_asset="USDT", status="TRADING", contract_type="PERPETUAL",

@@ -1,0 +1,127 @@
+"""Settling what is not known of an order: questions to the venue, paced, until evidence ends the doubt.
+
+Problem: an answer may be lost after the order arrived, and so may a report of the stream. So an order that says nothing
+for longer than it should is asked about, and only evidence settles it: an event, a query, or -2013 repeated after
+recvWindow and margin with openOrders agreeing (PROTOCOL 5.7).
+What must stay true: one question about an order at a time; an order is ended as absent only by proof.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aegis.errors import AegisError, VenueError
+from aegis.messages import OrderStep, Tif
+from aegis.orders.book import Order
+from aegis.orders.states import Event, State
+from aegis.units import ZERO
+
+MS = 1_000_000
+ASK_FIRST_NS = 1_000 * MS
+ASK_NS_MAX = 5_000 * MS
+AUDIT_NS = 30_000 * MS
+MARGIN_NS = 2_000 * MS
+ABSENT_ANSWERS = 3
+SEND_S = 3.0
+_GONE = -2013
+
+
+class Asking:
+    """How an order's questioning stands."""
+
+    __slots__ = ("absent", "at_ns", "busy", "pause_ns")
+
+    def __init__(self, at_ns: int) -> None:
+        self.at_ns, self.pause_ns, self.absent, self.busy = at_ns, ASK_FIRST_NS, 0, False
+
+
+class Settler:
+    """
+    Questions about the orders of an Entry.
+
+    Args:
+        entry: whose orders; its `rest` is asked and its `event` and `take` are told.
+        proof_ns: age from which -2013 may prove absence.
+
+    Attributes:
+        unseen: symbol -> (order ended by a query whose fills were not yet read, when).
+    """
+
+    def __init__(self, entry: Any, proof_ns: int) -> None:
+        self._entry, self._proof_ns = entry, proof_ns
+        self._asking: dict[str, Asking] = {}
+        self.unseen: dict[str, tuple[Order, int]] = {}
+
+    def ask(self, client_id: str, at_ns: int) -> None:
+        """Ask about this order from `at_ns` on."""
+        self._asking[client_id] = Asking(at_ns)
+
+    def ask_all(self) -> None:
+        """The private channel was away: ask about every unfinished order now."""
+        now = self._entry.clock.now_ns()
+        for client_id in self._entry.orders.live:
+            self._asking.setdefault(client_id, Asking(now)).at_ns = now
+
+    def forget(self, client_id: str) -> None:
+        """The order has ended."""
+        self._asking.pop(client_id, None)
+
+    def settle(self) -> None:
+        """Send the questions that are due."""
+        entry = self._entry
+        if not entry.orders.live and not self.unseen:
+            return
+        now = entry.clock.now_ns()
+        for order in list(entry.orders.live.values()):
+            asking = self._asking.get(order.client_id)
+            if asking is None:
+                asking = self._asking[order.client_id] = Asking(order.since_ns + _patience(order))
+            if not asking.busy and now >= asking.at_ns:
+                asking.busy = True
+                entry.spawn(self._ask(order, asking))
+        for symbol, (order, _) in list(self.unseen.items()):
+            if sum(order.trades.values(), ZERO) >= order.filled:
+                del self.unseen[symbol]
+                entry.touched.add(symbol)
+
+    async def _ask(self, order: Order, asking: Asking) -> None:
+        entry = self._entry
+        query = {"symbol": order.symbol, "origClientOrderId": order.client_id}
+        try:
+            async with asyncio.timeout(SEND_S):
+                answer = await entry.rest.get("/fapi/v1/order", query, signed=True)
+            asking.absent = 0
+            entry.take(answer)
+            if order.done and order.filled > sum(order.trades.values(), ZERO):
+                self.unseen[order.symbol] = (order, entry.clock.now_ns())
+                entry.touched.add(order.symbol)
+        except VenueError as e:
+            if e.code == _GONE:
+                await self._absent(order, asking)
+        except (AegisError, TimeoutError, OSError) as e:
+            entry.log.warn("order query failed", order=order.client_id, why=repr(e))
+        finally:
+            asking.busy = False
+            settled = order.state in (State.WORKING, State.PARTIAL)
+            asking.pause_ns = min(asking.pause_ns * 3 // 2, ASK_NS_MAX)
+            asking.at_ns = entry.clock.now_ns() + (_patience(order) if settled else asking.pause_ns)
+
+    async def _absent(self, order: Order, asking: Asking) -> None:
+        """-2013 again: proof only late, repeated, and when openOrders agrees."""
+        entry = self._entry
+        asking.absent += 1
+        if order.state is not State.UNKNOWN:
+            entry.event(order.client_id, Event.CANCEL_DOUBT if order.state is State.CANCEL_SENT else Event.LOST)
+        if asking.absent < ABSENT_ANSWERS or entry.clock.now_ns() - order.since_ns < self._proof_ns:
+            return
+        rows = await entry.rest.get("/fapi/v1/openOrders", {"symbol": order.symbol}, signed=True)
+        if all(row.get("clientOrderId") != order.client_id for row in rows) and not order.filled:
+            entry.event(order.client_id, Event.ABSENT, OrderStep.SETTLED, _GONE)
+
+
+def _patience(order: Order) -> int:
+    """How long an order may say nothing before it is asked about."""
+    if order.state in (State.WORKING, State.PARTIAL) and order.tif in (Tif.GTC, Tif.GTX, Tif.GTD):
+        return AUDIT_NS
+    return ASK_FIRST_NS if order.state is not State.SENT else int(SEND_S * 1e9) + ASK_FIRST_NS
