@@ -108,7 +108,7 @@ static int show(ae_turn_t *turn)
 static int take(ae_turn_t *turn)
 {
     int found = 0;
-    uint64_t conflated = turn->take.conflated;
+    uint64_t conflated = turn->take.conflated, lost = turn->taken->lost;
     turn->count = (uint32_t)ae_take(&turn->take, turn->market, turn->taken, turn->batch, AE_TURN_BATCH, turn->lag);
     turn->conflated += turn->take.conflated - conflated;
     turn->now_ns = ae_hist_now();
@@ -118,6 +118,8 @@ static int take(ae_turn_t *turn)
         forget(turn);
         found = AE_TURN_ANEW;
     }
+    if (turn->desk && turn->taken->lost != lost) /* among the records lost may be one that a book broke */
+        ae_desk_disarm_all(turn->desk, AE_ENDED_UNTRUSTED);
     found |= show(turn);
     if (!turn->count)
         return found;
