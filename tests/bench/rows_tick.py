@@ -8,6 +8,7 @@ built with everything the machine has (-O3 -march=native); ours as it is shipped
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -28,6 +29,11 @@ RIVALS = ROOT / ".bench" / "rivals"
 SOURCES = ("scan", "digits", "levels", "decimal", "predict", "tick", "symbols")
 PACKAGES = {"pysimdjson": ("7.0.2", "simdjson/simdjson"), "yyjson": ("4.0.6", "yyjson/yyjson")}
 RUNS = 7
+AGAINST = {
+    "simdjson": "simdjson on-demand",
+    "simdjson_unordered": "simdjson on-demand, unordered",
+    "classify": "every byte classified once (AVX-512)",
+}
 
 
 def fetched(name: str) -> Path:
@@ -70,8 +76,6 @@ def built() -> Path:
 
 def captured() -> list[bytes]:
     """Frames of a day of BTCUSDT."""
-    import gzip
-
     path = ROOT.parent / "shared" / "data" / "btcusdt_2024-08-08" / "capture.gz"
     if not path.exists():
         raise FileNotFoundError("no capture at ../shared/data/btcusdt_2024-08-08: nothing real to measure with")
@@ -118,8 +122,7 @@ def measured(program: Path, frames: Path, rounds: int, *general: str) -> dict[st
 
 
 def row(found: dict[str, Any], what: str, ours: str, against: str, goal: float | None) -> Row:
-    names = {"yyjson": "yyjson", "simdjson": "simdjson on-demand", "simdjson_unordered": "simdjson on-demand, unordered"}
-    limit = names.get(against, "every byte classified once (AVX-512)")
+    limit = AGAINST.get(against, against)
     mine, theirs = found[ours], found[against]
     detail = f"{mine:.1f} / {theirs:.1f} ns, {found['digits']}, {found['rounds']:g} rounds kept of each of {RUNS} runs"
     return Row(what, limit, mine / theirs, goal, detail=detail)
