@@ -71,6 +71,9 @@ def built() -> Path:
             subprocess.run([*command, *includes, "-c", "-o", str(target)], check=True)
     program = BUILD / "tick_rivals"
     subprocess.run([*cpp, *includes, str(here / "tick_rivals.cpp"), *objects, "-o", str(program)], check=True)
+    ours = [str(BUILD / f"tick_{name}.o") for name in SOURCES]
+    book = ["cc", "-std=c11", "-O2", *includes, str(here / "book_turn.c"), str(ROOT / "csrc" / "book.c"), *ours]
+    subprocess.run([*book, "-o", str(BUILD / "book_turn")], check=True)
     return program
 
 
@@ -109,12 +112,12 @@ def stored(name: str, frames: list[bytes]) -> Path:
     return path
 
 
-def measured(program: Path, frames: Path, rounds: int, *general: str) -> dict[str, Any]:
-    """Medians of several processes: nanoseconds a frame of each contender, pinned to one processor."""
+def measured(program: Path, *words: object) -> dict[str, Any]:
+    """Medians of several processes, pinned to one processor."""
     pin = ["taskset", "-c", str(max(os.sched_getaffinity(0)))] if shutil.which("taskset") else []
     runs = []
     for _ in range(RUNS):
-        done = subprocess.run([*pin, str(program), str(frames), str(rounds), *general], capture_output=True, text=True)
+        done = subprocess.run([*pin, str(program), *map(str, words)], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{program.name}: {done.stderr[-400:]}")
         runs.append(json.loads(done.stdout))
@@ -126,6 +129,15 @@ def row(found: dict[str, Any], what: str, ours: str, against: str, goal: float |
     mine, theirs = found[ours], found[against]
     detail = f"{mine:.1f} / {theirs:.1f} ns, {found['digits']}, {found['rounds']:g} rounds kept of each of {RUNS} runs"
     return Row(what, limit, mine / theirs, goal, detail=detail)
+
+
+def stall(parsed: dict[str, Any]) -> Row:
+    """How long one huge frame holds up all others: parsed, and every price new to a full book."""
+    found = measured(BUILD / "book_turn", 2259, 41)
+    whole = found["parse"] + found["into"]
+    detail = f"{whole / 1000:.1f} µs ({found['parse'] / 1000:.1f} parsed, {found['into'] / 1000:.1f} into a full book)"
+    what = "2 259 new prices parsed and in the book: the stall of other symbols"
+    return Row(what, "yyjson, parse alone", whole / parsed["yyjson"], detail=detail)
 
 
 def rows(quick: bool) -> list[Row]:
@@ -147,6 +159,7 @@ def rows(quick: bool) -> list[Row]:
         row(plain, "general path, no prediction", "general", "simdjson_unordered", 1.0),
         row(mixed, "general path after failed predictions, keys in any order", "failed", "simdjson_unordered", 1.0),
         row(found["huge"], "depth frame of 2 259 levels", "predicted", "yyjson", None),
+        stall(found["huge"]),
         row(found["trade"], "trade frame → record", "predicted", "yyjson", None),
         row(found["ticker"], "bookTicker, AVX2 kernels", "avx2", "yyjson", None),
         row(found["ticker"], "bookTicker, scalar kernels", "scalar", "yyjson", None),
