@@ -221,13 +221,13 @@ class Gate:
         price, px = place.price, 0
         if price is not None:
             try:
-                px = price.at(px_exp)
+                px = price.m if price.e == px_exp else price.at(px_exp)
             except Inexact:
                 return Refusal.BAD_TICK
             if not px:
                 return Refusal.BAD_TICK
         try:
-            qty = place.qty.at(qty_exp)
+            qty = place.qty.m if place.qty.e == qty_exp else place.qty.at(qty_exp)
         except Inexact:
             return Refusal.BAD_LOT
         if not (-_INT_MAX <= px <= _INT_MAX and -_INT_MAX <= qty <= _INT_MAX):
