@@ -143,17 +143,17 @@ static int wait_warm(ae_turn_t *turn, int64_t rest)
     }
 }
 
-/* One turn: wait at most timeout_ns (0: only look; below 0: no limit of the caller's) and take what came. Returns bits of
- * enum ae_turn_found; AE_TURN_MARKET: `batch` holds `count` records and the features are those after them, until the next
- * step. AE_TURN_IDLE: nothing at all came. allocates: no. */
-int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns)
+/* One turn: wait until until_ns at most (monotonic; 0: only look, INT64_MAX: no limit of the caller's) and take what came.
+ * Returns bits of enum ae_turn_found; AE_TURN_MARKET: `batch` holds `count` records and the features are those after
+ * them, until the next step. AE_TURN_IDLE: nothing at all came. AE_TURN_DUE: until_ns is past. allocates: no. */
+int ae_turn_step(ae_turn_t *turn, int64_t until_ns)
 {
     (void)ae_turn_decided(turn);
     int64_t now = mono(), rest = turn->looked_ns + IDLE_NS - now;
     if (turn->timed_ns + turn->timer_ns - now < rest)
         rest = turn->timed_ns + turn->timer_ns - now;
-    if (timeout_ns >= 0 && timeout_ns < rest)
-        rest = timeout_ns;
+    if (until_ns < now + rest)
+        rest = until_ns - now;
     int ready = wait_warm(turn, rest);
     turn->now_ns = ae_hist_now();
     turn->mono_ns = mono();
@@ -172,6 +172,8 @@ int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns)
         turn->timed_ns = turn->mono_ns;
         found |= AE_TURN_TIMER;
     }
+    if (turn->mono_ns >= until_ns)
+        found |= AE_TURN_DUE;
     turn->turns++;
     if (turn->block) {
         __atomic_store_n(&turn->block->beat_ns, turn->mono_ns, __ATOMIC_RELAXED); /* readers look now and then */
