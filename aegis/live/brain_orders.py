@@ -15,13 +15,16 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from aegis.errors import AegisError, IllegalTransition, RateLimited, Unreachable, VenueError
+import msgspec
+
+from aegis.errors import AegisError, IllegalTransition, Inexact, RateLimited, Unreachable, VenueError
 from aegis.live.brain_settle import ASK_FIRST_NS, MARGIN_NS, MS, SEND_S, Settler
 from aegis.live.clock import Clock
 from aegis.live.log import Log
 from aegis.messages import Cancel, Halt, OrderRecord, OrderStep, OrderUpdate, Place, Refusal, TradeLite
 from aegis.native import orders as wire
 from aegis.native.desk import Placed, Sent
+from aegis.native.gate import tag_of
 from aegis.orders.book import Order, WorkingOrders
 from aegis.orders.ids import PREFIX
 from aegis.orders.states import Event, State
@@ -32,6 +35,7 @@ from aegis.venue.request import cancel_params, order_params
 
 SEND_NS = int(SEND_S * 1e9)
 _IN_DOUBT = {-1006, -1007, -4116}
+SYMBOL_CHARS = 24  # of a refused intent's; no venue's is longer
 _CANCEL = "c-"  # an answer's name: of the cancel of the order behind it
 _STEP_OF = {State.UNKNOWN: OrderStep.UNKNOWN, State.SENT: OrderStep.SENT, State.CANCEL_SENT: OrderStep.CANCEL_SENT}
 
@@ -130,7 +134,7 @@ class Entry:
             self.refuse(place, placed.refusal)
             return
         client_id = placed.client_id
-        self.orders.add(client_id, place, self.clock.now_ns())
+        self.orders.add(client_id, place, self.clock.now_ns()).tag = tag_of(place)
         self.accepted = placed.accepted
         self.touched.add(place.symbol)
         if placed.sent is Sent.UNSENT:
@@ -143,14 +147,16 @@ class Entry:
         self._fly(client_id, client_id, place, placed.written_ns)
 
     def refuse(self, place: Place, reason: Refusal) -> None:
-        """Record a refusal of the gate."""
-        self.write(
-            OrderRecord(
-                step=OrderStep.REFUSED, now_ns=self.clock.now_ns(), symbol=place.symbol, side=place.side,
-                type=place.type, tif=place.tif, qty=place.qty, reason=int(reason), tag=place.tag,
-                price=place.price or ZERO, reduce_only=place.reduce_only,
-            )
+        """Record a refusal of the gate; of what no record holds, all but its numbers."""
+        record = OrderRecord(
+            step=OrderStep.REFUSED, now_ns=self.clock.now_ns(), symbol=place.symbol[:SYMBOL_CHARS], side=place.side,
+            type=place.type, tif=place.tif, qty=place.qty, reason=int(reason), tag=tag_of(place),
+            price=place.price or ZERO, reduce_only=place.reduce_only,
         )  # fmt: skip
+        try:
+            self.write(record)
+        except Inexact:
+            self.write(msgspec.structs.replace(record, qty=ZERO, price=ZERO))
 
     def cancel(self, cancel: Cancel) -> None:
         """Ask for the end of an unfinished order of ours; others are ignored. Its bytes leave here and now."""

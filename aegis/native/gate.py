@@ -79,6 +79,11 @@ def rules_of(rules: Rules) -> Any:
     )  # fmt: skip
 
 
+def tag_of(place: Place) -> str:
+    """The strategy's word as records and C hold it: what is longer or no ASCII is cut, for no order hangs on it."""
+    return place.tag.encode("ascii", "replace")[:_TAG_BYTES].decode("ascii")
+
+
 class Gate:
     """
     Caps, filters and state of one brain.
@@ -228,7 +233,7 @@ class Gate:
         into.symbol, into.side, into.type, into.tif = slot, int(place.side), int(place.type), int(place.tif)
         into.bits = lib.AE_GATE_REDUCE_ONLY if place.reduce_only else 0
         into.px, into.qty = px, qty
-        into.tag = place.tag.encode("ascii", "replace")[:_TAG_BYTES]
+        into.tag = tag_of(place).encode("ascii")
         return Refusal.ACCEPTED
 
     def check(self, place: Place, now_ns: int) -> Refusal:
