@@ -161,7 +161,7 @@ class Brain:
         if account_ is not None:
             self.turns.account(account_)
         self.entry.settle()
-        self.truth.entries = not self.stopping
+        self.truth.entries = self.entry.tidy and not self.stopping
         self.truth.look(c.now_ns)
         if self.stopping and not self.entry.orders.live:
             self.ended.set()

@@ -83,6 +83,7 @@ class Stage:
         self.venue = Silent()
         self.entry = Entry(self.venue, self.venue, 5000, clock=Clock(), log=Log("test"), ring=self.rig.writer)
         left(self.entry)
+        self.entry.tidy = True
         self.brain = Brain(config, self.rig.d, self.entry, self.rig.control, Clock(), Notifier({}))
         self.quote()
         self.brain._look()
