@@ -7,6 +7,8 @@
  * happen there. What must stay true: LIVE means every event since the snapshot was applied. */
 #include "ae_internal.h"
 
+#define AE_EDITS 256 /* prices that come or go at a time */
+
 enum { AE_STEP_DROPPED = 0, AE_STEP_APPLIED = 1, AE_STEP_JOINED = 2 };
 
 /* Forget everything; wait for events. */
@@ -19,39 +21,114 @@ void ae_book_reset(ae_book_t *book)
     book->u = 0;
 }
 
-/* sign +1 for bids (rising), -1 for asks (falling): sign * px rises with the index either way. */
-static void set_level(ae_book_t *book, int64_t side, int64_t px, int64_t qty)
+/* A price that comes (level.qty > 0) before index `at` of the levels as they were, or goes from there. */
+typedef struct edit {
+    uint32_t at;
+    ae_level_t level;
+} edit_t;
+
+static int32_t shift_of(const edit_t *edit)
 {
-    ae_level_t *levels = side ? book->ask : book->bid;
-    uint32_t *count = side ? &book->asks : &book->bids;
-    int64_t sign = side ? -1 : 1;
-    uint32_t low = 0, high = *count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (sign * levels[middle].px < sign * px)
-            low = middle + 1;
-        else
-            high = middle;
+    return edit->level.qty ? 1 : -1;
+}
+
+/* First index from `at` on whose sign * px is not below `key`: in widening steps, then by halves. */
+static uint32_t place_of(const ae_level_t *levels, uint32_t at, uint32_t count, int64_t sign, int64_t key)
+{
+    uint32_t step = 1;
+    while (step < count - at && sign * levels[at + step - 1].px < key) {
+        at += step;
+        step *= 2;
     }
-    int found = low < *count && levels[low].px == px;
-    if (found && qty) {
-        levels[low].qty = qty;
-    } else if (found) {
-        memmove(levels + low, levels + low + 1, (*count - low - 1) * sizeof *levels);
-        --*count;
-    } else if (qty) {
-        if (*count == AE_BOOK_LEVELS) {
-            book->dropped++;
-            if (low == 0)
-                return; /* farther than the farthest held */
-            memmove(levels, levels + 1, (low - 1) * sizeof *levels);
-            low--;
-        } else {
-            memmove(levels + low + 1, levels + low, (*count - low) * sizeof *levels);
-            ++*count;
+    uint32_t left = step < count - at ? step : count - at;
+    while (left) {
+        uint32_t half = left / 2;
+        int below = sign * levels[at + half].px < key;
+        at = below ? at + half + 1 : at;
+        left = below ? left - half - 1 : half;
+    }
+    return at;
+}
+
+/* Levels [from, to) move by `shift`; what would stand before the first place is dropped. */
+static void move_levels(ae_level_t *levels, uint32_t from, uint32_t to, int32_t shift)
+{
+    if ((int32_t)from + shift < 0)
+        from = (uint32_t)-shift;
+    if (from < to)
+        memmove(levels + (int32_t)from + shift, levels + from, (to - from) * sizeof *levels);
+}
+
+/* All edits at once, each level moved at most once. Order: what moves down goes from the far end on, then what moves
+ * up from the near end on; so none is written over before it moved. More than AE_BOOK_LEVELS: the farthest go. */
+static void apply_edits(ae_book_t *book, ae_level_t *levels, uint32_t *count, const edit_t *edits, uint32_t n)
+{
+    int32_t shift = 0;
+    for (uint32_t i = 0; i < n; i++)
+        shift += shift_of(&edits[i]);
+    int32_t after = (int32_t)*count + shift, excess = after > AE_BOOK_LEVELS ? after - AE_BOOK_LEVELS : 0;
+    uint32_t from = 0, to = *count;
+    book->dropped += (uint32_t)excess;
+    shift = -excess;
+    for (uint32_t i = 0; i <= n; i++) {
+        uint32_t end = i < n ? edits[i].at : to;
+        if (shift < 0)
+            move_levels(levels, from, end, shift);
+        if (i < n) {
+            from = end + !edits[i].level.qty;
+            shift += shift_of(&edits[i]);
         }
-        levels[low].px = px;
-        levels[low].qty = qty;
+    }
+    for (uint32_t i = n + 1; i-- > 0;) {
+        from = i ? edits[i - 1].at + !edits[i - 1].level.qty : 0;
+        if (shift > 0)
+            move_levels(levels, from, to, shift);
+        if (i) {
+            to = edits[i - 1].at;
+            shift -= shift_of(&edits[i - 1]);
+        }
+    }
+    for (uint32_t i = 0; i < n; shift += shift_of(&edits[i++]))
+        if (edits[i].level.qty && (int32_t)edits[i].at + shift >= 0)
+            levels[(int32_t)edits[i].at + shift] = edits[i].level;
+    *count = (uint32_t)(after - excess);
+}
+
+/* n changes of one side, given so that sign * px rises by `step`: sizes at once, prices that come or go together. */
+static void apply_run(ae_book_t *book, const ae_book_change_t *change, uint32_t n, int32_t step)
+{
+    edit_t edits[AE_EDITS];
+    int64_t side = change->side, sign = side ? -1 : 1;
+    ae_level_t *levels = side ? book->ask : book->bid;
+    uint32_t *count = side ? &book->asks : &book->bids, at = 0, waiting = 0;
+    for (uint32_t i = 0; i < n; i++, change += step) {
+        at = place_of(levels, at, *count, sign, sign * change->px);
+        uint32_t found = at < *count && levels[at].px == change->px;
+        if (found && change->qty)
+            levels[at].qty = change->qty;
+        else if (found || change->qty)
+            edits[waiting++] = (edit_t){at, {change->px, change->qty}};
+        at += found;
+        if (waiting == AE_EDITS) {
+            apply_edits(book, levels, count, edits, waiting);
+            at = waiting = 0;
+        }
+    }
+    if (waiting)
+        apply_edits(book, levels, count, edits, waiting);
+}
+
+/* Changes in any order; those that rise or fall in a row are taken in one go, which is how the venue sends them. */
+static void apply_changes(ae_book_t *book, const ae_book_change_t *change, uint32_t n)
+{
+    for (uint32_t from = 0, to; from < n; from = to) {
+        const ae_book_change_t *c = change + from;
+        int rises = from + 1 < n && c[1].px > c[0].px;
+        for (to = from + 1; to < n && change[to].side == c->side; to++)
+            if (change[to].px == change[to - 1].px || (change[to].px > change[to - 1].px) != rises)
+                break;
+        int forward = rises == !c->side;
+        apply_run(book, forward ? c : change + to - 1, to - from, forward ? 1 : -1);
     }
 }
 
@@ -64,8 +141,7 @@ static int step(ae_book_t *book, const ae_book_event_t *event, const ae_book_cha
     int follows = event->prev == book->u;
     if (!follows && !(joining && event->first <= book->u && book->u <= event->last))
         return AE_BAD;
-    for (uint32_t i = 0; i < event->levels; i++)
-        set_level(book, changes[i].side, changes[i].px, changes[i].qty);
+    apply_changes(book, changes, event->levels);
     book->u = event->last;
     book->exch_ns = event->exch_ns;
     book->state = AE_BOOK_LIVE;
@@ -147,16 +223,25 @@ int ae_book_apply(ae_book_t *book, const ae_tick_t *run, uint32_t count, uint8_t
     return 0;
 }
 
+static void apply_levels(ae_book_t *book, int64_t side, const ae_level_t *levels, uint32_t n)
+{
+    ae_book_change_t changes[AE_EDITS];
+    for (uint32_t from = 0; from < n; from += AE_EDITS) {
+        uint32_t some = n - from < AE_EDITS ? n - from : AE_EDITS;
+        for (uint32_t i = 0; i < some; i++)
+            changes[i] = (ae_book_change_t){levels[from + i].px, levels[from + i].qty, side};
+        apply_changes(book, changes, some);
+    }
+}
+
 /* Take a snapshot (levels at the book's exponents, any order, at most 4096 a side are kept). Results as apply;
  * 0 = waiting for the event that joins it. */
 int ae_book_snapshot(ae_book_t *book, int64_t last_id, const ae_level_t *bids, uint32_t bid_count,
                      const ae_level_t *asks, uint32_t ask_count)
 {
     book->bids = book->asks = 0;
-    for (uint32_t i = 0; i < bid_count; i++)
-        set_level(book, 0, bids[i].px, bids[i].qty);
-    for (uint32_t i = 0; i < ask_count; i++)
-        set_level(book, 1, asks[i].px, asks[i].qty);
+    apply_levels(book, 0, bids, bid_count);
+    apply_levels(book, 1, asks, ask_count);
     book->u = last_id;
     book->state = AE_BOOK_WAITING;
     book->wants = 0;
