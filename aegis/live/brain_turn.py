@@ -114,12 +114,12 @@ class Brain:
             intents = self._beside(found)
         if intents or self._beyond:
             self._act(intents)
+        if found != turn.MARKET:
+            self._behind(found)
         return True
 
     def _beside(self, found: int) -> Sequence[Intent]:
-        """A turn with more than market news."""
-        if found & turn.LOOK:
-            self._look()
+        """A turn with more than market news; what no order waits for comes behind."""
         intents: list[Intent] = []
         if found & turn.ENDED:
             intents += self._triggers()
@@ -132,11 +132,16 @@ class Brain:
             intents += self._on_market()
         if found & turn.TIMER:
             intents += self._ask("on_timer")
+        return intents
+
+    def _behind(self, found: int) -> None:
+        """Housekeeping, after the orders of this turn have left."""
+        if found & turn.LOOK:
+            self._look()
         if self.collector is not None:
             (self.collector.idle if found & turn.IDLE else self.collector.busy)()
         if found & turn.IDLE:
             self.desk.refill()
-        return intents
 
     def _look(self) -> None:
         """Latch of all processes, resume, positions page, appended symbols, rings made anew, supervisor."""

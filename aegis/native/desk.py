@@ -168,8 +168,8 @@ class Desk:
         tag = place.tag.encode("ascii", "replace") if place.tag else b""
         try:
             return int(
-                _order(self.c, slot, place.side, place.type, place.tif, place.reduce_only, px, px_exp, qty.m, qty.e, tag,
-                       now_ns, self._out)
+                _order(self.c, slot, place.side, place.type, place.tif, place.reduce_only, px, px_exp, qty.m, qty.e,
+                       tag, now_ns, self._out)
             )  # fmt: skip
         except OverflowError:
             self._out.refusal = Refusal.BAD_INTENT
