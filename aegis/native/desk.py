@@ -112,6 +112,7 @@ class Desk:
             if lib.ae_desk_slot(self.c, slot, name, len(name), rules.px_exp, rules.qty_exp):
                 self.left_out.append(rules.symbol)
         self._intent, self._out = ffi.new("ae_intent_t *"), ffi.new("ae_placed_t *")
+        self._intent_bytes = ffi.buffer(self._intent)
         self._trigger, self._why = ffi.new("ae_trigger_t *"), ffi.new("int *")
         self._ended = ffi.new("ae_placed_t[]", ENDED_AT_ONCE)
         self._conn: Conn | None = None
@@ -163,7 +164,7 @@ class Desk:
 
     def place(self, place: Place, now_ns: int) -> Placed:
         """Check, record, sign and send; now_ns: wall, of the decision."""
-        reason = self.gate.encode(place, self._intent)
+        reason = self.gate.encode(place, self._intent_bytes)
         if reason:
             return Placed(refusal=reason)
         if lib.ae_desk_place(self.c, self._intent, now_ns, self._out) == Refusal.NO_IDS and self._refilled():
@@ -191,7 +192,7 @@ class Desk:
         Returns:
             (handle, ACCEPTED), or (-1, why not). Limits are asked for when it fires.
         """
-        reason = self.gate.encode(place, self._intent)
+        reason = self.gate.encode(place, self._intent_bytes)
         if reason:
             return -1, reason
         rules = self.gate.rules[self._intent.symbol]
