@@ -136,8 +136,7 @@ class Entry:
             return
         read = sum(order.trades.values(), ZERO)
         if order.filled > read and (order.done or order.filled > before):
-            self.settler.unseen[order.symbol] = (order, self.clock.now_ns())
-            self.touched.add(order.symbol)
+            self.settler.told(order)
 
     # -- intents
 

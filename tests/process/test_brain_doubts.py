@@ -140,3 +140,22 @@ def test_what_an_earlier_brain_left_is_booked_and_ours_is_left_alone() -> None:
     assert state(entry) is State.WORKING
     left = entry.orders.get("ae-0-5")
     assert left is not None and left.state is State.UNKNOWN and left.open_qty == Num(3) and left.price != ZERO
+
+
+def test_two_orders_told_by_answers_are_two_doubts() -> None:
+    """The second's trades prove nothing of the first's; a pass that ended well after both does."""
+    played = Played(answers=(good("NEW", "0"),))
+    settler = played.entry.settler
+    first = played.entry.orders.get("ae-1-0")
+    second = played.entry.orders.add("ae-1-1", PLACE, SECOND)
+    assert first is not None
+    first.cumulative = second.cumulative = Num(2)
+    settler.told(first)
+    settler.told(second)
+    second.trades[1] = Num(2)
+    played.entry.settle()
+    now = played.now[0]
+    assert settler.untold("X", now + SECOND) and not settler.untold("X", now + 11 * SECOND)
+    first.trades[1] = Num(2)
+    played.entry.settle()
+    assert not settler.untold("X", 0) and not settler.unseen
