@@ -13,14 +13,14 @@ pytest.importorskip("aegis.native._aegis")
 from aegis.live import brain_market
 from aegis.live.brain_market import MarketView
 
+MADE = [["BTCUSDT", "ETHUSDT"], ["ETHUSDT", "BTCUSDT"]]
+
 
 class Pages:
     """Stands for BooksReader: what each page made anew names."""
 
-    orders: list[list[str]] = []
-
     def __init__(self, _path: str) -> None:
-        self._names = self.orders.pop(0)
+        self._names = MADE.pop(0)
 
     def symbols(self) -> list[str]:
         return self._names
@@ -29,7 +29,6 @@ class Pages:
 def test_a_page_made_anew_with_as_many_symbols_names_them_anew(tmp_path: Path, monkeypatch: Any) -> None:
     """Two symbols before and after, in the other order: the one is never priced or traded as the other."""
     monkeypatch.setattr(brain_market, "BooksReader", Pages)
-    Pages.orders = [["BTCUSDT", "ETHUSDT"], ["ETHUSDT", "BTCUSDT"]]
     path = tmp_path / "books"
     path.write_bytes(b"1")
     view = MarketView(path, {}, SimpleNamespace())  # type: ignore[arg-type]
