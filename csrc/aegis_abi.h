@@ -3,7 +3,7 @@
  * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates, save
  * where its comment says so (opening a TLS connection). */
 
-#define AE_ABI_VERSION 2
+#define AE_ABI_VERSION 3
 #define AE_BAD -1
 #define AE_MORE -2
 #define AE_END -3
@@ -224,13 +224,15 @@ typedef struct ae_ring_header {
     uint32_t wake;
     uint32_t waiters;
     uint8_t reserved3[56];
+    uint64_t claim;
+    uint8_t reserved4[56];
 } ae_ring_header_t;
 
 typedef struct ae_ring {
     ae_ring_header_t *header;
     uint8_t *slots;
     uint64_t mask;
-    uint64_t head;
+    uint64_t claim;
     uint32_t slot_bytes;
     uint32_t reserved;
 } ae_ring_t;

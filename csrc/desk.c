@@ -400,6 +400,6 @@ void ae_desk_warm(ae_desk_t *d, uint32_t slot, int64_t now_ns)
     (void)ae_gate_halted(d->gate);
     __builtin_prefetch(&d->record, 1);
     __builtin_prefetch(d->ring->header, 1);
-    __builtin_prefetch(d->ring->slots + (d->ring->head & d->ring->mask) * d->ring->slot_bytes, 1);
+    __builtin_prefetch(d->ring->slots + (ae_ring_newest(d->ring) & d->ring->mask) * d->ring->slot_bytes, 1);
     ae_encoder_warm(d->encoder, slot, now_ns / 1000000, d->frame);
 }

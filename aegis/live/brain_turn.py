@@ -87,6 +87,7 @@ class Brain:
         self.desk.hist(latency.block)
         self.desk.gate.control(self.page)
         self.turns.desk(self.desk)
+        entry.touched |= {order.symbol for order in entry.orders.live.values()}  # an earlier brain's may still fill
         self.truth.push()
         self.block.progress()
 
@@ -145,7 +146,7 @@ class Brain:
         if self.collector is not None:
             (self.collector.idle if found & turn.IDLE else self.collector.busy)()
         if found & turn.IDLE:
-            self.desk.refill()
+            self._reserve()
 
     def _look(self) -> None:
         """Latch of all processes, resume, positions page, appended symbols, rings made anew, supervisor."""
@@ -171,7 +172,7 @@ class Brain:
         if account_ is not None:
             self.turns.account(account_)
         self.entry.settle()
-        self.truth.entries = not self.stopping
+        self.truth.entries = self.entry.tidy and not self.stopping
         self.truth.look(c.now_ns)
         if self.stopping and not self.entry.orders.live:
             self.ended.set()
@@ -180,9 +181,18 @@ class Brain:
             self._told_ns = c.mono_ns
             self._tell()
 
+    def _reserve(self) -> None:
+        """Ids ahead; a disk that refuses ends entries, and leaves what is left to exits."""
+        try:
+            self.desk.refill()
+        except OSError as e:
+            if self.block.halt_reason is Halt.NONE:
+                self.halt(Halt.STORE, f"no ids can be reserved: {e}")
+
     def _tell(self) -> None:
-        """Counters and status, once a second."""
+        """Counters and status, once a second; and ids, for under full load no moment is idle."""
         c, block = self.turns.c, self.block
+        self._reserve()
         for name, value in self.entry.counts.items():
             block.set(name, value)
         block.set("market_records", c.records)
@@ -286,17 +296,20 @@ class Brain:
         """Send first, then write down: each byte leaves before the books of the one before are done."""
         entry, place, now = self.entry, self.desk.place, self.turns.decided()
         done: list[Placed | None] = []
-        for intent in intents:
-            if isinstance(intent, Place):
-                done.append(place(intent, now))
-            else:
-                entry.cancel(intent)
-                done.append(None)
+        try:
+            for intent in intents:
+                if isinstance(intent, Place):
+                    done.append(place(intent, now))
+                else:
+                    entry.cancel(intent)
+                    done.append(None)
+        except Exception as e:  # whatever a user's code calls an intent; what left before it is followed below
+            self._fault("intent", e)
         digest = hashlib.blake2b(digest_size=7)
         for said in self._beyond:
             digest.update(said)
         self._beyond.clear()
-        for intent, placed in zip(intents, done, strict=True):
+        for intent, placed in zip(intents, done, strict=False):
             if not isinstance(intent, Place):
                 digest.update(f"cancel {intent.symbol} {intent.client_id}".encode())
             if not isinstance(intent, Place) or placed is None:

@@ -126,12 +126,25 @@ class Desk:
     # -- what is pushed ahead
 
     def refill(self) -> None:
-        """Reserve another block of ids when half of one is used; writes to the disk, so call it while idle."""
+        """
+        Reserve another block of ids when half of one is used; writes to the disk, so call it while idle.
+
+        Raises:
+            OSError: the disk refuses; what is left of the last block stays usable.
+        """
         if self._limit - self.encoder.seq <= self._block // 2:
             limit = self.encoder.seq + self._block
             self._reserve(limit)
             self._limit = limit
             lib.ae_desk_ids(self.c, limit)
+
+    def _refilled(self) -> bool:
+        """In the middle of an order: False where the disk refuses, and so is the order."""
+        try:
+            self.refill()
+        except OSError:
+            return False
+        return True
 
     def link(self, conn: Conn | None, logged_on: bool = False) -> None:
         """Orders leave on this open connection from now on, or come back UNSENT; logged_on: without a signature."""
@@ -154,8 +167,7 @@ class Desk:
         reason = self.gate.encode(place, self._intent_bytes)
         if reason:
             return Placed(refusal=reason)
-        if lib.ae_desk_place(self.c, self._intent, now_ns, self._out) == Refusal.NO_IDS:
-            self.refill()
+        if lib.ae_desk_place(self.c, self._intent, now_ns, self._out) == Refusal.NO_IDS and self._refilled():
             lib.ae_desk_place(self.c, self._intent, now_ns, self._out)
         return _placed(self._out)
 
@@ -191,6 +203,8 @@ class Desk:
         trigger.px, trigger.until_ns, trigger.market = number.at(rules.px_exp), until_ns, market
         trigger.side, trigger.above, trigger.intent = int(watch), above, self._intent[0]
         handle = lib.ae_desk_arm(self.c, trigger, now_ns, self._why)
+        if self._why[0] == Refusal.NO_IDS and self._refilled():
+            handle = lib.ae_desk_arm(self.c, trigger, now_ns, self._why)
         return int(handle), Refusal(self._why[0])
 
     def disarm(self, handle: int) -> bool:
