@@ -449,11 +449,13 @@ int ae_conn_flush(ae_conn_t *conn)
 }
 
 /* Bytes that a read would give without asking the socket, which no poll announces (TLS: text, or the length of the next
- * whole record); 0 with plain TCP. */
+ * whole record); 1 when the next read would tell of an end that came with the bytes before it; 0 with plain TCP. */
 int ae_conn_pending(const ae_conn_t *conn)
 {
-    if (!conn->ssl || !conn->open || conn->gone)
+    if (!conn->ssl || !conn->open)
         return 0;
+    if (conn->gone || conn->ended)
+        return 1;
     int text = SSL_pending(conn->ssl);
     return text > 0 ? text : (int)whole_record(conn);
 }

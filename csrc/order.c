@@ -226,7 +226,7 @@ int ae_encoder_init(ae_encoder_t *e, const uint8_t *api_key, uint32_t key_bytes,
         if (api_key[i] <= ' ' || api_key[i] > '~' || strchr("\"\\&=", api_key[i]))
             return AE_BAD;
     memset(e, 0, sizeof *e);
-    e->locked = mlock(e, sizeof *e) == 0;
+    e->locked = mlock(e, sizeof *e) == 0 || mlock(e, offsetof(ae_encoder_t, slots)) == 0; /* at least what signs */
     (void)madvise(e, sizeof *e, MADV_DONTDUMP); /* refused when not page-aligned: then a core dump shows the states */
     if (getrandom(&e->draw, sizeof e->draw, 0) != sizeof e->draw)
         return AE_BAD;
@@ -278,7 +278,7 @@ void ae_encoder_wipe(ae_encoder_t *e)
     (void)munlock(e, sizeof *e);
 }
 
-/* 1 when the memory is locked, 0 when the limit of this process does not allow it. */
+/* 1 when the memory, or at least its secret part, is locked, 0 when the limit of this process does not allow it. */
 int ae_encoder_locked(const ae_encoder_t *e)
 {
     return e->locked;

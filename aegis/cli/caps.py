@@ -1,16 +1,20 @@
 """`aegis caps`: the limits of the account; `aegis caps raise --reason "..."`: let the next start take higher ones.
 
-Exit 0: shown, or raised; 1: a setting is higher than what is allowed, so a start trades with less than it asks for.
+In force is what the sealed pages of the running brain hold. Exit 0: shown, or raised; 1: a setting is higher than what
+is allowed, so a start trades with less than it asks for.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import msgspec
 
 from aegis.cli.settings import Commands, command, running, show
+from aegis.config import Config
+from aegis.errors import AegisError
 from aegis.live import caps
 from aegis.live.log import stamp
 
@@ -32,14 +36,15 @@ def run(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     config, note = running(args)
     now = caps.standing(config)
-    asked = caps.written(config.risk)
-    view = {
+    asked, held = caps.written(config.risk), _sealed(config) if note is not None else {}
+    view: dict[str, Any] = {
         "account": config.aegis.account,
         "running": note is not None,
         "caps": {
             name: {
                 "setting": asked[name],
-                "in_force": (now.remembered or {}).get(name),
+                "remembered": (now.remembered or {}).get(name),
+                "in_force": held.get(name),
                 "next_start": str(getattr(now.effective, name)),
             }
             for name in caps.NAMES
@@ -47,13 +52,23 @@ def _show(args: argparse.Namespace) -> int:
         "above": list(now.above),
         "acts": [msgspec.structs.asdict(a) for a in now.acts],
     }
-    lines = [f"{'risk.':<24}{'setting':>16}{'in force':>16}{'next start':>16}"]
-    for name in caps.NAMES:
-        row = ((now.remembered or {}).get(name, "-"), str(getattr(now.effective, name)))
-        lines.append(f"{name:<24}{asked[name]:>16}{row[0]:>16}{row[1]:>16}{'  refused' if name in now.above else ''}")
+    lines = [f"{'risk.':<24}{'setting':>16}{'remembered':>16}{'in force':>16}{'next start':>16}"]
+    for name, row in view["caps"].items():
+        cells = "".join(f"{row[key] or '-':>16}" for key in ("setting", "remembered", "in_force", "next_start"))
+        lines.append(f"{name:<24}{cells}{'  refused' if name in now.above else ''}")
     lines += [f"{stamp(a.at_ns)} raised by {a.who}: {_change(a)}: {a.reason}" for a in now.acts]
     show(args, view, lines)
     return EXIT_ABOVE if now.above else 0
+
+
+def _sealed(config: Config) -> caps.Caps:
+    """What the running brain's gate holds, as it published it."""
+    from aegis.native.control import ControlPage
+
+    try:
+        return caps.sealed(ControlPage(str(config.shm_path() / "control")).block("brain"))
+    except AegisError:
+        return {}
 
 
 def _raise(args: argparse.Namespace) -> int:

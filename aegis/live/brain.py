@@ -102,6 +102,7 @@ async def _turns(brain: Brain, stop: asyncio.Event) -> None:
     brain.collector = Collector()
     brain.log.info("brain ready", strategy=brain.config.brain.strategy, symbols=len(brain.rules),
                    wait=brain.config.brain.wait, in_memory=memory_lock())  # fmt: skip
+    caps.publish(brain.block, brain.desk.gate)
     for symbol, why in brain.desk.gate.left_out.items():
         brain.log.warn("cannot be traded", symbol=symbol, why=why)
     loop.hot.fault = failed.set_exception
@@ -123,7 +124,7 @@ async def _work(config: Config, clock: Clock, notifier: Notifier, stop: asyncio.
         tasks.append(beat := asyncio.create_task(_beat(notifier, clock)))
         rules = await _first(_rules(rest, config), stop)
         encoder = Encoder(creds.api_key, creds.secret, config.venue.recv_window_ms, ids.epoch)
-        desk = Desk(Gate(config.risk, rules), encoder, ring, ids.reserve)
+        desk = Desk(Gate(config.risk, rules, forever=True), encoder, ring, ids.reserve)
         brain = Brain(config, desk, entry, ControlPage(str(shm / "control"), create=True), clock, notifier)
         tasks.append(asyncio.create_task(_connected(ws)))
         entry.spawn(_leftovers(entry))

@@ -152,6 +152,7 @@ class Brain:
         books = self.market.page
         if books is not None:
             self.desk.gate.books(books, self.market.names)
+            self.desk.gate.look()
         self.ring_market.look()
         self.ring_account.look()
         market, account_ = self.ring_market.reader(), self.ring_account.reader()

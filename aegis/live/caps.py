@@ -20,8 +20,11 @@ import msgspec
 from aegis.config import Config, Risk
 from aegis.errors import BadNumber, ConfigError
 from aegis.live import durable
+from aegis.native.control import Block
+from aegis.native.gate import MONEY, Gate
 from aegis.units import Num
 
+_PLACES = 8
 NAMES: tuple[str, ...] = Risk.__struct_fields__
 Caps = dict[str, str]
 
@@ -108,6 +111,23 @@ def enforce(config: Config, now_ns: int, log: Any) -> Config:
     except OSError as e:
         raise ConfigError(f"caps: cannot remember the limits in {config.state_path()}: {e.strerror}") from e
     return msgspec.structs.replace(config, risk=now.effective)
+
+
+def publish(block: Block, gate: Gate) -> None:
+    """Show the limits that the gate holds, as counters of its process; money in 10**-8."""
+    for name, cap in gate.caps().items():
+        block.set(f"cap_{name}", cap.at(_PLACES if name in MONEY else 0))
+
+
+def sealed(block: Block) -> Caps:
+    """What `publish` shows, under the names of the settings; empty when nothing was published."""
+    found = {}
+    for name, value in block.counters().items():
+        cap = name.removeprefix("cap_")
+        if cap != name:
+            setting = cap if cap in NAMES else f"{cap}_max"
+            found[setting] = str(Num(value, _PLACES if cap in MONEY else 0).trim())
+    return found
 
 
 def act(config: Config, reason: str, now_ns: int) -> Act | None:

@@ -135,7 +135,7 @@ class Private:
         return bool(self._key)
 
     def _text(self, body: bytes, recv_ns: int) -> None:
-        """One user event; it may come with the handshake's answer, before `open_link` returned."""
+        """One user event; the first may have come with the handshake's answer."""
         self._arrived()
         try:
             for message in self._decode(body, recv_ns):

@@ -88,6 +88,11 @@ class Receiver:
         if failed is not None:
             raise failed
 
+    @property
+    def turns(self) -> int:
+        """How often the thread looked around."""
+        return self._loop.turns
+
     def check(self, now_ns: int) -> None:
         """
         Look whether the thread turns; call it every second or so.
@@ -95,7 +100,7 @@ class Receiver:
         Raises:
             Machine: it has not for `SILENT_S`.
         """
-        turns = self._loop.turns
+        turns = self.turns
         if turns != self._turns:
             self._turns, self._turned_ns = turns, now_ns
         elif now_ns - self._turned_ns > SILENT_S * NS:

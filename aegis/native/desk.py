@@ -167,7 +167,7 @@ class Desk:
     # -- triggers
 
     def arm(
-        self, place: Place, market: int, watch: Side, price: Num, *, above: bool, until_ns: int, now_ns: int
+        self, place: Place, market: int, watch: Side, price: Num, *, until_ns: int, now_ns: int, above: bool = False
     ) -> tuple[int, Refusal]:
         """
         Place an order by itself, once.

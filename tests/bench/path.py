@@ -39,7 +39,7 @@ HOPS_OF = {
     "brain": ("taken", "decided", "gated", "written", "acknowledged", "tick_to_wire"),
 }
 LIMIT = 0  # the bare loop's number at the peer
-TRIES = 3  # pairs tried for each one wanted
+TRIES = 2  # pairs tried for each one wanted
 PACE = 0.9  # part of the wanted ticks that must have been sent
 EVERY = {100: 2, 5_000: 25, 20_000: 100}  # one mark in so many ticks: 50 to 200 a second
 PROCESS = (
@@ -82,10 +82,13 @@ class Run:
 
     def at(self, part: float) -> float:
         """Quantile of tick to order in us; nan when nothing was timed."""
-        rows = sorted(self.ns)
-        if not rows:
-            return float("nan")
-        return rows[min(len(rows) - 1, int(part * len(rows)))] / 1000
+        return quantile(self.ns, part)
+
+
+def quantile(ns: Sequence[int], part: float) -> float:
+    """Quantile in us; nan of nothing."""
+    rows = sorted(ns)
+    return rows[min(len(rows) - 1, int(part * len(rows)))] / 1000 if rows else float("nan")
 
 
 class Lost(AssertionError):
@@ -220,13 +223,17 @@ class Product:
             self._keeper.start()
             for name, cpu in (("feed", at.feed), ("brain", at.brain)):
                 pinned = ["taskset", "-c", str(cpu)] if cpu >= 0 else []
-                command = [*pinned, sys.executable, "-c", PROCESS.format(name)]
+                command = [*pinned, sys.executable, "-c", self.code(name)]
                 self._processes[name] = subprocess.Popen(command, env=env, stderr=self._log)
             until(lambda: peer.connected(self.client), "feed and brain", *self._processes.values(), said=self.said)
             until(lambda: self._answers(peer, warm), "first orders", *self._processes.values(), said=self.said)
         except BaseException:
             self.close()
             raise
+
+    def code(self, name: str) -> str:
+        """Program of a process."""
+        return PROCESS.format(name)
 
     def _answers(self, peer: Peer, all_of_them: bool) -> bool:
         """Whether a short run loses nothing: books trusted, reconciled, everything warm."""
@@ -368,6 +375,13 @@ def pairs(peer: Peer, runner: Runner, rate: int, ms: int, wanted: int) -> list[P
         found.append(Pair(before, run, after))
         before = after
     return found
+
+
+def pooled(found: Sequence[Pair], part: float) -> tuple[float, float]:
+    """(measured, limit) quantile over all marks of all pairs, us: a tail of one short run is a handful of events."""
+    runs = [n for p in found for n in p.run.ns]
+    limits = [n for p in found for run in (p.before, p.after) for n in run.ns]
+    return quantile(runs, part), quantile(limits, part)
 
 
 def median(values: Sequence[float]) -> float:

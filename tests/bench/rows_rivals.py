@@ -104,11 +104,12 @@ def bots(python: Path, quick: bool) -> list[Row]:
                 bot.close()
             steady = [p for p in pairs if p.steady]
             cpu = path.median([p.run.cpu_us["bot"] for p in pairs])
-            for part, word in ((0.5, "p50"), (0.99, "p99")):
-                detail = f"{path.median([p.run.at(part) for p in steady]):.0f} us; {len(steady)} of {len(pairs)} pairs"
-                found.append(Row(f"rival: tick → order, {what}, 5000/s {word}", "bare recv→send loop",
-                                 path.median([p.ratio(part) for p in steady]),
-                                 detail=f"{detail}; no book, gate or journal; CPU us a tick: {cpu:.1f}"))  # fmt: skip
+            tail, limit_tail = path.pooled(steady, 0.99)
+            took = path.median([p.run.at(0.5) for p in steady])
+            detail = f"{took:.0f} us; {len(steady)} of {len(pairs)}; no book, gate, journal; CPU us/tick: {cpu:.1f}"
+            name, against = f"rival: tick → order, {what}, 5000/s", "bare recv→send loop"
+            found.append(Row(f"{name} p50", against, path.median([p.ratio(0.5) for p in steady]), detail=detail))
+            found.append(Row(f"{name} p99", against, tail / limit_tail, detail=f"{tail:.0f} us to {limit_tail:.0f} us"))
     finally:
         bare.close()
         peer.close()

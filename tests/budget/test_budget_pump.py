@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).resolve().parent / "blast_pump.c"
 FLAGS = "-std=c11 -O2 -g -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -pthread".split()
-FRAME_MAX = 690  # instructions from a frame in memory to its record on the ring; callgrind runs the AVX2 kernels
+FRAME_MAX = 610  # instructions from a frame in memory to its record on the ring; callgrind runs the AVX2 kernels
 FRAMES = 20_000
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

@@ -22,16 +22,22 @@ from aegis.units import ZERO, Num
 
 SEQUENCES = int(os.environ.get("AEGIS_SEQUENCES", "1500"))
 STEPS = 20
-RISK = Risk(order_notional_max="1000.5", position_notional_max="1990.5", total_notional_max="3500.25", collar_bps=100,
+RISK = Risk(order_notional_max="1000.5", position_notional_max="1990.5", total_notional_max="3000.25", collar_bps=100,
             orders_per_s=4, open_orders_max=5, loss_limit="100")  # fmt: skip
 LISTED = [
-    rig.rules("A", "0.1", "0.01"),
+    rig.rules("A", "0.5", "0.01", qty_max=rig.N("9")),
     rig.rules("B", "1", "1", min_notional=ZERO, market_lot=ZERO),
     rig.rules("C", "0.0001", "0.1", market_lot=rig.N("0.5"), market_qty_min=rig.N("0.5"), multiplier_up=rig.N("1.01")),
 ]
-MIDDLE = {"A": 1000, "B": 11, "C": 2500}  # in ticks
+MIDDLE = {"A": 200, "B": 1, "C": 2500}  # in ticks
 SYMBOLS = st.sampled_from("ABC")
 SIDES = st.sampled_from([Side.BUY, Side.SELL])
+
+
+def beside(symbol: str, at: int) -> int:
+    """`at` 1/400 of the middle in ticks, toward the middle."""
+    ticks = abs(at) * MIDDLE[symbol] // 400
+    return ticks if at > 0 else -ticks
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -60,13 +66,13 @@ class GateMachine(RuleBasedStateMachine):
     @rule(symbol=SYMBOLS, at=st.integers(-40, 40), width=st.integers(0, 3))
     def tick(self, symbol: str, at: int, width: int) -> None:
         """The ticker moves."""
-        at = at * MIDDLE[symbol] // 400
+        at = beside(symbol, at)
         self.world.tick(symbol, self.price(symbol, at - width), self.price(symbol, at))
 
     @rule(symbol=SYMBOLS, at=st.integers(-40, 40), kind=st.integers(0, 5))
     def book(self, symbol: str, at: int, kind: int) -> None:
         """The books page moves, loses trust, or shows nothing; the mark moves; the feed is a new one."""
-        at = at * MIDDLE[symbol] // 400
+        at = beside(symbol, at)
         if kind == 5:
             self.world.mark(symbol, self.price(symbol, at))
         else:
@@ -87,6 +93,25 @@ class GateMachine(RuleBasedStateMachine):
             most = min(most, (cap.div_floor(price, 8) - mine).floor_to(step))
         self.send(symbol, side, most + step * Num(lots), None if market else at)
 
+    @rule(symbol=SYMBOLS, side=SIDES, aim=st.integers(1, 2), times=st.integers(2, 3))
+    def load(self, symbol: str, side: Side, aim: int, times: int) -> None:
+        """Orders up to a cap that one order alone does not reach."""
+        for _ in range(times):
+            self.near(symbol, side, aim, 0, 0, False)
+
+    @rule(symbol=SYMBOLS, side=SIDES, what=st.integers(0, 3), by=st.integers(-1, 1))
+    def odd(self, symbol: str, side: Side, what: int, by: int) -> None:
+        """Orders beside a filter: the minimum notional, the market lot, the tick, the largest quantity."""
+        r, ask = self.world.rules[symbol], self.ask(symbol)
+        if what == 0:
+            self.send(symbol, side, Num(5).div_floor(ask, 8).floor_to(r.lot) + r.lot * Num(by), 0)
+        elif what == 1:
+            self.send(symbol, side, Num(100).div_floor(ask, 8).floor_to(r.lot) + r.lot * Num(by), None)
+        elif what == 2:
+            self.send(symbol, side, Num(100).div_floor(ask, 8).floor_to(r.lot), 0, off=Num(by, r.px_exp))
+        else:
+            self.send(symbol, side, r.qty_max + r.lot * Num(by), 0)
+
     @rule(symbol=SYMBOLS, side=SIDES, parts=st.integers(1, 12), at=st.integers(-5, 5), times=st.integers(1, 6))
     def small(self, symbol: str, side: Side, parts: int, at: int, times: int) -> None:
         """Orders of a part of the order cap, until one is refused."""
@@ -95,12 +120,14 @@ class GateMachine(RuleBasedStateMachine):
             if self.send(symbol, side, qty, at) is not Refusal.ACCEPTED:
                 break
 
-    @rule(symbol=SYMBOLS, parts=st.integers(0, 4), at=st.integers(-5, 5), limit=st.booleans())
-    def leave(self, symbol: str, parts: int, at: int, limit: bool) -> None:
-        """An exit: of all that is held (0), a lot more (1), or of any size."""
+    @rule(symbol=SYMBOLS, parts=st.integers(0, 4), at=st.integers(-5, 5), limit=st.booleans(), laden=st.booleans())
+    def leave(self, symbol: str, parts: int, at: int, limit: bool, laden: bool) -> None:
+        """An exit: of all that is held (0), a lot more (1), or of any size; laden: with orders beside it."""
         w, r = self.world, self.world.rules[symbol]
         held = w.position[symbol]
         side = Side.SELL if held.sign() > 0 else Side.BUY
+        if laden:
+            self.load(symbol, side, 1, 3)
         qty = abs(held) + (r.lot if parts == 1 else ZERO) if parts < 2 else Num(parts) * r.lot * Num(10)
         self.send(symbol, side, qty, at if limit else None, reduce=True)
 
@@ -111,12 +138,14 @@ class GateMachine(RuleBasedStateMachine):
 
     def limit_price(self, symbol: str, at: int) -> Num:
         """`at` 1/400 of the middle beside the ask."""
-        return self.ask(symbol) + self.world.rules[symbol].tick * Num(at * MIDDLE[symbol] // 400)
+        return self.ask(symbol) + self.world.rules[symbol].tick * Num(beside(symbol, at))
 
-    def send(self, symbol: str, side: Side, qty: Num, at: int | None, *, reduce: bool = False) -> Refusal:
-        """Ask for an order: LIMIT `at` 1/400 of the middle beside the ask, or MARKET (None)."""
+    def send(
+        self, symbol: str, side: Side, qty: Num, at: int | None, *, reduce: bool = False, off: Num = ZERO
+    ) -> Refusal:
+        """Ask for an order: LIMIT `at` 1/400 of the middle beside the ask and `off` the grid, or MARKET (None)."""
         r = self.world.rules[symbol]
-        price = None if at is None else self.limit_price(symbol, at)
+        price = None if at is None else max(self.limit_price(symbol, at) + off, Num(1, r.px_exp))
         said = self.world.ask(
             Place(
                 symbol=symbol, side=side, qty=Num(qty.at(r.qty_exp), r.qty_exp), price=price, reduce_only=reduce,
@@ -143,11 +172,11 @@ class GateMachine(RuleBasedStateMachine):
 
     @rule(symbol=SYMBOLS, parts=st.integers(-9, 9))
     def move(self, symbol: str, parts: int) -> None:
-        """Another hand moves the position, and the gate is told."""
+        """Another hand moves the position and what is held elsewhere, and the gate is told."""
         w, r = self.world, self.world.rules[symbol]
         qty = (rig.N("250") * Num(parts)).div_floor(self.price(symbol, 0), 8).floor_to(r.lot)
         w.position[symbol] = Num(qty.at(r.qty_exp), r.qty_exp)
-        w.tell_account()
+        w.tell_account(foreign=Num(max(parts, 0) * 1505, 1))
 
     @rule(ms=st.sampled_from([1, 200, 400, 999, 1000, 4000]), told=st.booleans())
     def wait(self, ms: int, told: bool) -> None:
@@ -171,10 +200,14 @@ class GateMachine(RuleBasedStateMachine):
         elif what == 5:
             w.tell_account(reconciled_until_ns=w.now if bad else 2**62)
         elif what == 6:
-            w.tell_account(foreign=rig.N("1500.5") if bad else ZERO)
-        elif what < 9:
-            w.tell("AB"[what - 7], halted=bad)
-            w.tell("AB"[what - 7], settled=not bad)
+            w.gate.look()
+            for seen in w.seen.values():
+                newest = seen.newest()
+                seen.last = newest[1] if newest and newest[1] else seen.last
+        elif what == 7:
+            w.tell("A", halted=bad)
+        elif what == 8:
+            w.tell("B", settled=not bad)
         else:
             w.gate.forget()
             for seen in w.seen.values():

@@ -67,7 +67,7 @@ FAULTS_OF_CAPS = {  # name: (what the caps' own judge says, text of gate.c, what
         "position cap|total cap", "(wide_t)m->truth.high + m->truth.buy + m->more_buy",
         "(wide_t)m->truth.high + m->more_buy"),
     "total not kept after a push": (
-        "total cap", "        m->last = x->px;\n    revalue(g, slot);\n", "        m->last = x->px;\n"),
+        "total cap|without a price", "        m->last = x->px;\n    revalue(g, slot);\n", "        m->last = x->px;\n"),
     "total not moved by prices": ("total cap", "    if (m->value || m->unvalued)\n        revalue(g, slot);\n", ""),
     "exposure without a price passes": (
         "an exposure without a price", "if (g->unvalued > m->unvalued || value", "if (value"),
