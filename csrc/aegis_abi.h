@@ -3,7 +3,7 @@
  * verified again by aegis/native/abi.py at import. Results: >= 0 count, AE_BAD, AE_MORE. No function allocates, save
  * where its comment says so (opening a TLS connection). */
 
-#define AE_ABI_VERSION 2
+#define AE_ABI_VERSION 3
 #define AE_BAD -1
 #define AE_MORE -2
 #define AE_END -3
@@ -224,13 +224,15 @@ typedef struct ae_ring_header {
     uint32_t wake;
     uint32_t waiters;
     uint8_t reserved3[56];
+    uint64_t claim;
+    uint8_t reserved4[56];
 } ae_ring_header_t;
 
 typedef struct ae_ring {
     ae_ring_header_t *header;
     uint8_t *slots;
     uint64_t mask;
-    uint64_t head;
+    uint64_t claim;
     uint32_t slot_bytes;
     uint32_t reserved;
 } ae_ring_t;
@@ -659,7 +661,8 @@ typedef struct ae_take {
 /* What a turn of the brain found (enum ae_turn_found, as bits). */
 enum ae_turn_found {
     AE_TURN_MARKET = 1, AE_TURN_ACCOUNT = 2, AE_TURN_OTHERS = 16, AE_TURN_LOOK = 32, AE_TURN_TIMER = 64,
-    AE_TURN_IDLE = 128, AE_TURN_ANEW = 256, AE_TURN_ENDED = 512
+    AE_TURN_IDLE = 128, AE_TURN_ANEW = 256, AE_TURN_ENDED = 512,
+    AE_TURN_DUE = 1024
 };
 
 /* The brain's turn: what it reads, what it folds into, when it last looked. NULL: not there (yet). Owner: the thread
@@ -753,7 +756,7 @@ int ae_book_read(const ae_book_entry_t *entry, ae_book_entry_t *out);
 /* turn.c */
 void ae_turn_init(ae_turn_t *turn, ae_wait_t *wait, ae_features_t *features, int64_t timer_ns, int64_t budget_ns);
 void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor, const void *books_page);
-int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns);
+int ae_turn_step(ae_turn_t *turn, int64_t until_ns);
 int64_t ae_turn_decided(ae_turn_t *turn);
 int ae_memory_lock(void);
 
@@ -869,8 +872,6 @@ void ae_desk_ids(ae_desk_t *desk, uint64_t limit);
 void ae_desk_clock(ae_desk_t *desk, int64_t offset_ms);
 void ae_desk_hist(ae_desk_t *desk, ae_hist_block_t *block);
 int ae_desk_place(ae_desk_t *desk, const ae_intent_t *intent, int64_t now_ns, ae_placed_t *out);
-int ae_desk_order(ae_desk_t *desk, uint32_t slot, int side, int type, int tif, int reduce_only, int64_t px, int px_exp,
-                  int64_t qty, int qty_exp, const char *tag, int64_t now_ns, ae_placed_t *out);
 int ae_desk_arm(ae_desk_t *desk, const ae_trigger_t *trigger, int64_t now_ns, int *refusal);
 int ae_desk_disarm(ae_desk_t *desk, int trigger);
 void ae_desk_disarm_all(ae_desk_t *desk, int why);

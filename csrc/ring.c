@@ -1,14 +1,19 @@
 /* Broadcast ring in shared memory: one writer that never waits, any number of readers, sequence number in the slot.
  *
- *   header page | slot 0 | slot 1 | ...          record n (from 1) lives in slot (n - 1) & mask
- *   writer: seq := 0 (busy) -> payload words -> seq := n -> head := n
- *   reader: seq == n? -> copy words -> seq still n? -> take it
+ *   header page: head | wake, waiters | claim    slot 0 | slot 1 | ...    record n (from 1) is in slot (n - 1) & mask
+ *   writer: claim >= n -> payload words -> seq := n        (head := n once a batch)
+ *   reader: seq == n? -> copy words -> claim still below n + size? -> take it
+ *
+ * claim is the last number the writer may be writing: a reader that sees it has reached n + size knows that the slot of
+ * record n is, or soon will be, overwritten. It moves a 32nd of the ring at a time, so the reader's look at it stays in
+ * its own cache, and the slot's line is all that travels between the two (that 32nd is what readers cannot hope for).
  *
  * Forbidden: a reader returns a torn record; an old record under a new number; skips one without counting it.
  * Payload moves as 8-byte atomic words, each release stored and acquire loaded: whoever sees a word of record n + size
- * also sees that slot's busy mark, so the second look at seq fails. No fences (ThreadSanitizer does not model them). */
+ * also sees the claim that came before it. No fences (ThreadSanitizer does not model them). Where the machine keeps
+ * stores in order and loads in order (x86), the same is a plain copy that the compiler leaves between two words. */
 #define _GNU_SOURCE
-#include "ae_internal.h"
+#include "ae_ring.h"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -69,55 +74,62 @@ void ae_ring_attach(ae_ring_t *ring, void *base)
     ring->slots = (uint8_t *)base + AE_RING_HEADER_BYTES;
     ring->mask = ring->header->capacity - 1;
     ring->slot_bytes = ring->header->slot_bytes;
-    ring->head = __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE); /* sees the writer's head store */
-}
-
-static uint64_t *slot_of(const ae_ring_t *ring, uint64_t seq)
-{
-    return (uint64_t *)(void *)(ring->slots + ((seq - 1) & ring->mask) * ring->slot_bytes);
+    ring->claim = __atomic_load_n(&ring->header->claim, __ATOMIC_ACQUIRE); /* partner: store in ae_ring_claim */
 }
 
 /* Become the writer of a checked file whose writer is gone (the caller holds the file's lock): find the head in the
- * slots themselves, clear the one slot a dying writer may have left half-written, start a new epoch. */
+ * slots themselves, start a new epoch. A slot the dead writer left half-written has its old number, and is claimed. */
 void ae_ring_take(ae_ring_t *ring, void *base, uint64_t pid)
 {
     ae_ring_attach(ring, base);
     uint64_t head = 0;
     for (uint64_t i = 0; i <= ring->mask; i++) {
-        uint64_t seq = __atomic_load_n(slot_of(ring, i + 1), __ATOMIC_ACQUIRE); /* sees the dead writer's publish */
+        uint64_t seq = __atomic_load_n(ae_ring_slot(ring, i + 1), __ATOMIC_ACQUIRE); /* partner: ae_ring_publish */
         if (seq && ((seq - 1) & ring->mask) == i && seq > head)
             head = seq;
     }
-    ring->head = head;
-    uint64_t *next = slot_of(ring, head + 1);
-    uint64_t held = __atomic_load_n(next, __ATOMIC_ACQUIRE); /* 0: busy or never used */
-    for (uint32_t w = 1; !held && w < ring->slot_bytes / 8; w++)
-        __atomic_store_n(next + w, 0, AE_RELEASE); /* nobody reads a slot marked 0 */
     __atomic_store_n(&ring->header->head, head, AE_RELEASE); /* pairs with the acquire in newest */
     ring->header->writer_pid = pid;
     __atomic_store_n(&ring->header->epoch, ring->header->epoch + 1, AE_RELEASE); /* readers compare it */
+}
+
+/* Payload of one record (all but its first word) out of a slot. bytes: a multiple of 8. */
+static inline void copy_slot(const uint64_t *slot, uint8_t *to, uint32_t bytes)
+{
+#ifdef AE_ORDERED
+    AE_STAY();
+    memcpy(to + 8, slot + 1, bytes - 8);
+    AE_STAY();
+#else
+    for (uint32_t w = 1; w < bytes / 8; w++) {
+        uint64_t word = __atomic_load_n(slot + w, __ATOMIC_ACQUIRE); /* brings a later claim; partner: ae_ring_fill */
+        memcpy(to + w * 8, &word, 8);
+    }
+#endif
+}
+
+/* Publish records of any size. Kept out of ae_ring_publish, so that this saves no registers on the stack. */
+static __attribute__((noinline)) uint64_t publish_any(ae_ring_t *ring, const uint8_t *from, uint32_t count)
+{
+    uint32_t bytes = ring->slot_bytes;
+    uint64_t seq = ring->header->head, last = seq + count;
+    for (; seq < last; from += bytes) {
+        uint64_t *slot = ae_ring_slot(ring, ++seq);
+        if (seq > ring->claim)
+            ae_ring_claim(ring, seq);
+        ae_ring_fill(slot, from, bytes);
+        __atomic_store_n(slot, seq, AE_RELEASE); /* publishes the record; partner: first acquire in copy_one */
+    }
+    __atomic_store_n(&ring->header->head, last, AE_RELEASE); /* pairs with the acquire in newest */
+    return last;
 }
 
 /* Put `count` records of slot_bytes each on the ring; their first word is overwritten by the sequence number.
  * Only the writer may call. Returns the last sequence number. Does not wake: see ae_ring_wake. */
 uint64_t ae_ring_publish(ae_ring_t *ring, const void *records, uint32_t count)
 {
-    const uint8_t *from = records;
-    uint32_t words = ring->slot_bytes / 8;
-    for (uint32_t i = 0; i < count; i++, from += ring->slot_bytes) {
-        uint64_t seq = ring->head + 1;
-        uint64_t *slot = slot_of(ring, seq);
-        __atomic_store_n(slot, 0, AE_RELEASE); /* busy: seen by the re-check in ae_ring_read */
-        for (uint32_t w = 1; w < words; w++) {
-            uint64_t word;
-            memcpy(&word, from + w * 8, 8);
-            __atomic_store_n(slot + w, word, AE_RELEASE); /* carries the busy mark to whoever sees this word */
-        }
-        __atomic_store_n(slot, seq, AE_RELEASE); /* publishes the record; pairs with the first acquire of the reader */
-        ring->head = seq;
-        __atomic_store_n(&ring->header->head, seq, AE_RELEASE); /* pairs with the acquire in newest */
-    }
-    return ring->head;
+    return ring->slot_bytes == sizeof(ae_line_t) ? ae_ring_put(ring, records, count)
+                                              : publish_any(ring, records, count);
 }
 
 /* Wake sleeping readers, if any; once per batch. The mark is taken back before `wake` moves: a reader that marks itself
@@ -150,28 +162,22 @@ uint64_t ae_ring_newest(const ae_ring_t *ring)
 /* Oldest sequence number a reader can still hope for. */
 uint64_t ae_ring_oldest(const ae_ring_t *ring)
 {
-    uint64_t newest = ae_ring_newest(ring);
-    return newest > ring->mask ? newest - ring->mask : 1;
+    uint64_t claim = __atomic_load_n(&ring->header->claim, __ATOMIC_ACQUIRE); /* partner: store in ae_ring_claim */
+    return claim > ring->mask ? claim - ring->mask : 1;
 }
 
 /* Copy one record. 1 taken, 0 not there yet, AE_BAD overtaken. */
-static int copy_one(const ae_ring_t *ring, uint64_t seq, uint8_t *out)
+static inline int copy_one(const ae_ring_t *ring, uint64_t seq, uint8_t *out, uint32_t bytes)
 {
-    uint64_t *slot = slot_of(ring, seq);
+    const uint64_t *slot = ae_ring_slot(ring, seq);
     uint64_t held = __atomic_load_n(slot, __ATOMIC_ACQUIRE); /* sees the publishing store of this record */
-    if (held != seq) {
-        if (held > seq)
-            return AE_BAD;
-        /* busy: with this record (not there yet), or with its successor a lap later, whose forerunner is in head */
-        return held == 0 && ae_ring_newest(ring) >= seq + ring->mask ? AE_BAD : 0;
-    }
+    if (held != seq)
+        return held > seq ? AE_BAD : 0;
     memcpy(out, &held, 8);
-    for (uint32_t w = 1; w < ring->slot_bytes / 8; w++) {
-        uint64_t word = __atomic_load_n(slot + w, __ATOMIC_ACQUIRE); /* brings a later busy mark along */
-        memcpy(out + w * 8, &word, 8);
-    }
+    copy_slot(slot, out, bytes);
 #ifndef AE_MUTANT_NO_RECHECK
-    if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) != seq) /* sees busy or newer when any word above was newer */
+    /* partner: store in ae_ring_claim, which any newer word above has carried along */
+    if (__atomic_load_n(&ring->header->claim, __ATOMIC_ACQUIRE) > seq + ring->mask)
         return AE_BAD;
 #endif
     return 1;
@@ -182,9 +188,10 @@ static int copy_one(const ae_ring_t *ring, uint64_t seq, uint8_t *out)
 int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t max)
 {
     uint8_t *to = out;
-    uint32_t taken = 0;
+    uint32_t taken = 0, bytes = ring->slot_bytes;
     while (taken < max) {
-        int got = copy_one(ring, cursor->taken + 1, to);
+        uint64_t seq = cursor->taken + 1;
+        int got = bytes == AE_TICK_BYTES ? copy_one(ring, seq, to, AE_TICK_BYTES) : copy_one(ring, seq, to, bytes);
         if (got == 0)
             break;
         if (got == AE_BAD) {
@@ -201,7 +208,7 @@ int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t
         }
         cursor->taken++;
         taken++;
-        to += ring->slot_bytes;
+        to += bytes;
     }
     return (int)taken;
 }
@@ -209,14 +216,14 @@ int ae_ring_read(const ae_ring_t *ring, ae_cursor_t *cursor, void *out, uint32_t
 /* Sleep until something is there after cursor->taken, at most timeout_ns. 1 there is, 0 not. */
 int ae_ring_wait(const ae_ring_t *ring, const ae_cursor_t *cursor, int64_t timeout_ns)
 {
-    if (ae_ring_newest(ring) > cursor->taken)
+    if (ae_ring_ready(ring, cursor))
         return 1;
     if (timeout_ns <= 0)
         return 0;
     uint32_t word = ae_ring_sleepy(ring);
-    if (ae_ring_newest(ring) > cursor->taken)
+    if (ae_ring_ready(ring, cursor))
         return 1;
     struct timespec limit = {timeout_ns / 1000000000, timeout_ns % 1000000000};
     syscall(SYS_futex, &ring->header->wake, FUTEX_WAIT, word, &limit, NULL, 0);
-    return ae_ring_newest(ring) > cursor->taken;
+    return ae_ring_ready(ring, cursor);
 }

@@ -11,7 +11,7 @@
  * is found not ready. `word` is read before that look, so an edge after it is a new value.
  * Forbidden: to sleep while a record is there that was published with a wake, or while the descriptor is ready. */
 #define _GNU_SOURCE
-#include "ae_internal.h"
+#include "ae_ring.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -172,7 +172,7 @@ static int ready_rings(const ae_wait_t *wait)
     int mask = 0;
     for (uint32_t i = 0; i < AE_WAIT_RINGS; i++) {
         const ae_ring_t *ring = wait->rings[i];
-        if (ring && ae_ring_newest(ring) > wait->cursors[i]->taken)
+        if (ring && ae_ring_ready(ring, wait->cursors[i]))
             mask |= 1 << i;
     }
     return mask;

@@ -25,11 +25,14 @@ PROCESSES = ("venue", "orchestrator", "feed", "brain")
 
 def add(commands: Commands) -> None:
     """Add the family."""
-    command(commands, "status", "what runs and how it stands", status)
+    p = command(commands, "status", "what runs and how it stands", status)
+    p.add_argument("--latency", action="store_true", help="show the time of each hop instead")
 
 
 def status(args: argparse.Namespace) -> int:
     """Collect and print."""
+    from aegis.native.latency import report as latency_report
+
     config, note = running(args)
     name = config.aegis.instance
     if note is None:
@@ -51,8 +54,9 @@ def status(args: argparse.Namespace) -> int:
         "processes": rows,
         "books": books_view(root),
         "positions": positions_view(root),
+        "latency": latency_report(root),
     }
-    show(args, view, _lines(view))
+    show(args, view, latency_lines(view["latency"]) if args.latency else _lines(view))
     return EXIT_FAULT if view["halted"] or not all(row["alive"] for row in rows.values()) else 0
 
 
@@ -112,6 +116,20 @@ def positions_view(root: Path) -> dict[str, Any]:
     except (OSError, msgspec.DecodeError):
         return {}
     return found | {"age_s": round(age_s, 2)}
+
+
+def latency_lines(view: dict[str, dict[str, Any]]) -> list[str]:
+    """The latency report as a table, in microseconds since each process began."""
+    if not view:
+        return ["latency       nothing measured"]
+    shown = ("p50", "p90", "p99", "p999", "max")
+    lines = [f"{'process':<13} {'hop':<13}{'count':>12}" + "".join(f"{name + ' us':>12}" for name in shown)]
+    for process, hops in view.items():
+        for hop, row in hops.items():
+            times = "".join(f"{row[name] / 1000:>12.2f}" for name in shown)
+            behind = f"  clock set back {row['backwards']} times" if row["backwards"] else ""
+            lines.append(f"{process:<13} {hop:<13}{row['count']:>12}{times}{behind}")
+    return lines
 
 
 def _lines(view: dict[str, Any]) -> list[str]:

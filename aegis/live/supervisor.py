@@ -27,6 +27,7 @@ from aegis.live.supervisor_child import EXIT_CONFIG, Child, Plan, State
 from aegis.live.supervisor_instance import Instance, Note, child_environ, forget_old_paper
 from aegis.live.supervisor_replay import ReplayRun
 from aegis.live.supervisor_voice import Voice
+from aegis.native import latency
 
 TICK_S = 0.05
 VENUE_READY_S = 20.0
@@ -248,14 +249,15 @@ class Supervisor:
             await self.control.close()
         await self._stop_one("venue")
         await asyncio.gather(*self._lives, return_exceptions=True)
+        times = latency.report(self._instance.root)
         self._instance.remove()
         took_ms = (self.clock.mono_ns() - began_ns) // 1_000_000
         self._exit_code = self._exit_code or (1 if open_left else 0)
-        self._last_words(open_left, took_ms)
+        self._last_words(open_left, took_ms, times)
 
-    def _last_words(self, open_left: int, took_ms: int) -> None:
+    def _last_words(self, open_left: int, took_ms: int, times: dict[str, Any]) -> None:
         restarts = sum(child.restarts for child in self.children.values())
-        facts = {"took_ms": took_ms, "open_orders": open_left, "restarts": restarts}
+        facts = {"took_ms": took_ms, "open_orders": open_left, "restarts": restarts, "latency": times}
         count = "not verified" if self.control is None or open_left < 0 else str(open_left)
         self.voice.line("stopped", "supervisor", facts, f"stopped in {took_ms} ms, open orders {count}")
 

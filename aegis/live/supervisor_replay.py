@@ -22,6 +22,7 @@ from aegis.live.clock import Clock
 from aegis.live.supervisor_child import Child
 from aegis.live.supervisor_instance import child_environ
 from aegis.live.supervisor_paper import Control
+from aegis.native import latency
 from aegis.native.books import BooksReader
 from aegis.native.control import ControlPage
 from aegis.native.ring import RingReader
@@ -107,6 +108,7 @@ class ReplayRun:
             "orders": len(books["orders"]),
             "fills": len(books["fills"]),
             "reconciliation": await self._reconcile(),
+            "latency": latency.report(self.config.shm_path()),
         }
 
     async def _reconcile(self) -> Any:

@@ -24,8 +24,6 @@ from aegis.native.ring import RingWriter
 from aegis.units import Num
 
 ENDED_AT_ONCE = 32
-NO_IDS, NO_SLOT = int(Refusal.NO_IDS), int(lib.AE_SYMBOLS_MAX)
-_order = lib.ae_desk_order
 
 
 class Sent(enum.IntEnum):
@@ -114,11 +112,12 @@ class Desk:
             if lib.ae_desk_slot(self.c, slot, name, len(name), rules.px_exp, rules.qty_exp):
                 self.left_out.append(rules.symbol)
         self._intent, self._out = ffi.new("ae_intent_t *"), ffi.new("ae_placed_t *")
+        self._intent_bytes = ffi.buffer(self._intent)
         self._trigger, self._why = ffi.new("ae_trigger_t *"), ffi.new("int *")
         self._ended = ffi.new("ae_placed_t[]", ENDED_AT_ONCE)
         self._conn: Conn | None = None
         self._hist: Any = None
-        self._limit, self._slots = 0, gate.slots
+        self._limit = 0
         self.refill()
 
     def __repr__(self) -> str:
@@ -127,12 +126,25 @@ class Desk:
     # -- what is pushed ahead
 
     def refill(self) -> None:
-        """Reserve another block of ids when half of one is used; writes to the disk, so call it while idle."""
+        """
+        Reserve another block of ids when half of one is used; writes to the disk, so call it while idle.
+
+        Raises:
+            OSError: the disk refuses; what is left of the last block stays usable.
+        """
         if self._limit - self.encoder.seq <= self._block // 2:
             limit = self.encoder.seq + self._block
             self._reserve(limit)
             self._limit = limit
             lib.ae_desk_ids(self.c, limit)
+
+    def _refilled(self) -> bool:
+        """In the middle of an order: False where the disk refuses, and so is the order."""
+        try:
+            self.refill()
+        except OSError:
+            return False
+        return True
 
     def link(self, conn: Conn | None, logged_on: bool = False) -> None:
         """Orders leave on this open connection from now on, or come back UNSENT; logged_on: without a signature."""
@@ -151,29 +163,13 @@ class Desk:
     # -- orders
 
     def place(self, place: Place, now_ns: int) -> Placed:
-        """
-        Check, record, sign and send; now_ns: wall, of the decision.
-
-        The numbers go into C as they are, in one call: writing them into a struct field by field took 12 us of the way
-        of an order where the code is cold, which it is (tests/bench/where.py).
-        """
-        if self._order(place, now_ns) == NO_IDS:
-            self.refill()
-            self._order(place, now_ns)
+        """Check, record, sign and send; now_ns: wall, of the decision."""
+        reason = self.gate.encode(place, self._intent_bytes)
+        if reason:
+            return Placed(refusal=reason)
+        if lib.ae_desk_place(self.c, self._intent, now_ns, self._out) == Refusal.NO_IDS and self._refilled():
+            lib.ae_desk_place(self.c, self._intent, now_ns, self._out)
         return _placed(self._out)
-
-    def _order(self, place: Place, now_ns: int) -> int:
-        slot, price, qty = self._slots.get(place.symbol, NO_SLOT), place.price, place.qty
-        px, px_exp = (0, -1) if price is None else (price.m, price.e)
-        tag = place.tag.encode("ascii", "replace") if place.tag else b""
-        try:
-            return int(
-                _order(self.c, slot, place.side, place.type, place.tif, place.reduce_only, px, px_exp, qty.m, qty.e,
-                       tag, now_ns, self._out)
-            )  # fmt: skip
-        except OverflowError:
-            self._out.refusal = Refusal.BAD_INTENT
-            return int(Refusal.BAD_INTENT)
 
     def warm(self, symbol: str, now_ns: int) -> None:
         """Keep the way of an order in the caches; call it while idle."""
@@ -196,7 +192,7 @@ class Desk:
         Returns:
             (handle, ACCEPTED), or (-1, why not). Limits are asked for when it fires.
         """
-        reason = self.gate.encode(place, self._intent)
+        reason = self.gate.encode(place, self._intent_bytes)
         if reason:
             return -1, reason
         rules = self.gate.rules[self._intent.symbol]
@@ -207,6 +203,8 @@ class Desk:
         trigger.px, trigger.until_ns, trigger.market = number.at(rules.px_exp), until_ns, market
         trigger.side, trigger.above, trigger.intent = int(watch), above, self._intent[0]
         handle = lib.ae_desk_arm(self.c, trigger, now_ns, self._why)
+        if self._why[0] == Refusal.NO_IDS and self._refilled():
+            handle = lib.ae_desk_arm(self.c, trigger, now_ns, self._why)
         return int(handle), Refusal(self._why[0])
 
     def disarm(self, handle: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from aegis.errors import RingRefused
+from aegis.errors import AegisError, RingRefused
 from aegis.native import abi
 from aegis.native._aegis import ffi, lib
 from aegis.native.shm import Mapping
@@ -172,3 +172,12 @@ class LatencyPage:
         """All processes that measured something."""
         found = {name: block.read() for name, block in self._blocks.items()}
         return {name: hops for name, hops in found.items() if hops}
+
+
+def report(root: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """Percentiles in ns per process and hop since each process began; empty where nothing was measured."""
+    try:
+        found = LatencyPage(root / FILE).read()
+    except (OSError, AegisError):
+        return {}
+    return {name: {hop: msgspec.structs.asdict(row) for hop, row in hops.items()} for name, hops in found.items()}

@@ -14,7 +14,7 @@
 
 static uint64_t shadow[SLOTS];
 static uint64_t acknowledged;
-static int finished;
+static int finished, failed;
 static ae_ring_t ring;
 static uint64_t total;
 static int pace;
@@ -22,7 +22,7 @@ static int pace;
 static void *write_all(void *arg)
 {
     (void)arg;
-    for (uint64_t n = 1; n <= total; n++) {
+    for (uint64_t n = 1; n <= total && !__atomic_load_n(&failed, __ATOMIC_RELAXED); n++) {
         uint64_t record[WORDS];
         if (pace) /* stay behind the reader: shadow memory and the waiting reader know no laps */
             while (n - __atomic_load_n(&acknowledged, __ATOMIC_ACQUIRE) > SLOTS / 2)
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     pthread_t writer;
     pthread_create(&writer, NULL, write_all, NULL);
     uint64_t record[WORDS], got = 0, wrong = 0;
-    while (cursor.taken < total) {
+    while (cursor.taken < total && !wrong) {
         if (!__atomic_load_n(&finished, __ATOMIC_ACQUIRE) && pace == 2)
             ae_ring_wait(&view, &cursor, 100000000);
         if (!ae_ring_read(&view, &cursor, record, 1))
@@ -74,6 +74,7 @@ int main(int argc, char **argv)
         wrong += (uint64_t)check(record, cursor.taken);
         __atomic_store_n(&acknowledged, cursor.taken, __ATOMIC_RELEASE);
     }
+    __atomic_store_n(&failed, wrong != 0, __ATOMIC_RELAXED); /* ends write_all; orders nothing */
     pthread_join(writer, NULL);
     printf("%s: %llu taken, %llu lost, %llu laps, %llu wrong\n", argv[1], (unsigned long long)got,
            (unsigned long long)cursor.lost, (unsigned long long)cursor.laps, (unsigned long long)wrong);

@@ -1,7 +1,7 @@
 /* Stress of wait.c: two ring writers and one writer of an event descriptor, each sending its next only when the last
  * was taken, so that one lost wake stops everything and shows as a time-out. "block", "adaptive", "spin", "single"
- * (kernel without futex_waitv), "alone" (block on one ring, where no other source covers a lost wake). The descriptor counts down in steps, so it stays ready without a new edge.
- * Exit 0 good, 1 wrong. */
+ * (kernel without futex_waitv), "alone" (block on one ring, where no other source covers a lost wake). The descriptor
+ * counts down in steps, so it stays ready without a new edge. Exit 0 good, 1 wrong. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>

@@ -19,6 +19,10 @@ import pytest
 Eventually = Callable[..., Any]
 
 
+FEED_HOPS = {"receive", "parsed", "published"}
+ORDER_HOPS = {"taken", "decided", "gated", "written", "acknowledged", "tick_to_wire"}
+
+
 class Up:
     """A running `aegis up --json` in an instance of its own."""
 
@@ -99,6 +103,7 @@ def test_trades_and_leaves_nothing_behind(up: Up, eventually: Eventually) -> Non
     assert time.monotonic() - began < 5
     last = eventually(lambda: [e for e in up.events if e["event"] == "stopped"])[-1]
     assert last["open_orders"] == 0
+    assert set(last["latency"]["feed"]) >= FEED_HOPS
     assert not up.shm.exists()
     assert [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()] == []
 
@@ -126,6 +131,14 @@ def test_commands_see_what_runs(up: Up, eventually: Eventually) -> None:
     seen = json.loads(up.aegis("status", "--json").stdout)
     assert {name: row["pid"] for name, row in seen["processes"].items()} == up.pids()
     assert seen["halted"] == {}
+    assert set(seen["latency"]["feed"]) >= FEED_HOPS
+    assert set(seen["latency"]["brain"]) >= ORDER_HOPS
+    for hops in seen["latency"].values():
+        for row in hops.values():
+            assert row["count"] > 0
+            assert row["p50"] <= row["p90"] <= row["p99"] <= row["p999"] <= row["max"]
+    table = up.aegis("status", "--latency").stdout.splitlines()
+    assert {line.split()[1] for line in table[1:]} >= FEED_HOPS | ORDER_HOPS
     assert json.loads(up.aegis("positions", "--json").stdout)["reconciled"] is True
     assert "orders" in json.loads(up.aegis("orders", "--json").stdout)
     assert json.loads(up.aegis("halt", "--json").stdout)["halted"] == {"operator": "OPERATOR"}
@@ -172,4 +185,5 @@ def test_own_capture_replays_to_the_end(tmp_path: Path, data_dir: Path) -> None:
     report = json.loads(done.stdout)
     assert report["frames_received"] == report["frames_in_capture"] == 1532
     assert (report["book_breaks"], report["refused"]) == (0, {})
+    assert set(report["latency"]["feed"]) >= FEED_HOPS
     assert set(report["top_of_book"]) == {"BTCUSDT"}

@@ -11,8 +11,9 @@ from aegis.native._aegis import lib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis.cli.status import latency_lines
 from aegis.errors import RingRefused
-from aegis.native.latency import HOP, HOPS, LatencyPage
+from aegis.native.latency import HOP, HOPS, LatencyPage, report
 
 
 @pytest.fixture
@@ -119,3 +120,15 @@ def test_missing_or_short_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latency").write_bytes(b"x" * 4096)
     with pytest.raises(RingRefused):
         LatencyPage(tmp_path / "latency")
+
+
+def test_report_of_nothing_and_of_something(tmp_path: Path) -> None:
+    """Plain numbers for JSON; no file, no claim."""
+    assert report(tmp_path) == {}
+    LatencyPage(tmp_path / "latency", create=True).block("feed").add(HOP["receive"], 40)
+    found = report(tmp_path)
+    assert found["feed"]["receive"] == {"count": 1, "backwards": 0} | dict.fromkeys(
+        ("p50", "p90", "p99", "p999", "max"), 40
+    )
+    assert [line.split()[:3] for line in latency_lines(found)[1:]] == [["feed", "receive", "1"]]
+    assert latency_lines({}) == ["latency       nothing measured"]
