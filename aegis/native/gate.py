@@ -81,6 +81,11 @@ def rules_of(rules: Rules) -> Any:
     )  # fmt: skip
 
 
+def tag_of(place: Place) -> str:
+    """The strategy's word as records and C hold it: what is longer or no ASCII is cut, for no order hangs on it."""
+    return place.tag.encode("ascii", "replace")[:_TAG_BYTES].decode("ascii")
+
+
 class Gate:
     """
     Caps, filters and state of one brain.
@@ -232,7 +237,7 @@ class Gate:
             return Refusal.BAD_LOT
         if not (-_INT_MAX <= px <= _INT_MAX and -_INT_MAX <= qty <= _INT_MAX):
             return Refusal.BAD_INTENT
-        tag = place.tag.encode("ascii", "replace")[:_TAG_BYTES]
+        tag = tag_of(place).encode("ascii")
         bits = lib.AE_GATE_REDUCE_ONLY if place.reduce_only else 0
         _PACK_INTENT(into, 0, slot, place.side, place.type, place.tif, bits, 0, 0, px, qty, tag)
         return Refusal.ACCEPTED
