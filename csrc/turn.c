@@ -150,6 +150,9 @@ int ae_turn_step(ae_turn_t *turn, int64_t until_ns)
 {
     (void)ae_turn_decided(turn);
     int64_t now = mono(), rest = turn->looked_ns + IDLE_NS - now;
+    int lull = turn->count && now - turn->looked_ns >= LOOK_NS; /* a look waited for the batch before: now, if nothing comes */
+    if (lull)
+        rest = 0;
     if (turn->timed_ns + turn->timer_ns - now < rest)
         rest = turn->timed_ns + turn->timer_ns - now;
     if (until_ns < now + rest)
@@ -160,9 +163,10 @@ int ae_turn_step(ae_turn_t *turn, int64_t until_ns)
     turn->count = 0;
     int found = ready & (1 << MARKET) ? take(turn) : 0;
     found |= account_news(turn) | (ready & AE_WAIT_FD ? AE_TURN_OTHERS : 0);
-    if (!found)
+    if (!found && !lull)
         found = AE_TURN_IDLE;
-    if (turn->mono_ns - turn->looked_ns >= LOOK_NS) {
+    int64_t unseen = turn->mono_ns - turn->looked_ns;
+    if (unseen >= (turn->count ? IDLE_NS : LOOK_NS)) { /* at 100 ticks/s each would have waited for a look otherwise */
         turn->looked_ns = turn->mono_ns;
         found |= AE_TURN_LOOK;
         if (!turn->count)
