@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import path
+import path_tools
 
 STAGES = (
     ("batch taken → strategy called", "C hands over; anything done before the strategy"),
@@ -76,7 +77,7 @@ def probed_brain(out: str) -> None:
 
 def main(rate: int, every: int, strategy: str) -> None:
     """Run the arena and print the stages."""
-    out = path.BUILD / "where.json"
+    out = path_tools.BUILD / "where.json"
 
     class Probed(path.Product):
         def code(self, name: str) -> str:
