@@ -97,12 +97,12 @@ class Lost(AssertionError):
 
 class Peer:
     """
-    The venue process. `tls`: paths of certificate and key. Attribute `one`: a mark waits until the one before it was
+    The venue process. `tls`: file of its certificate and key. Attribute `one`: a mark waits until the one before it was
     answered (for orders armed ahead, of which one lies ready at a time); True for both sides of a pair or for none.
     """
 
-    def __init__(self, cpu: int, tls: tuple[Path, Path] | None = None) -> None:
-        words = [str(build("peer")), str(cpu), *map(str, tls or ())]
+    def __init__(self, cpu: int, tls: Path | None = None) -> None:
+        words = [str(build("peer")), str(cpu), *map(str, (tls, tls) if tls else ())]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.secure, self.one = tls is not None, False
         self.port = int(json.loads(self._line())["port"])
@@ -353,11 +353,11 @@ def arena(
     at = Cores(-1, -1, -1) if free else cores(wait)
     assert at is not None
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as ends:
-        tls = certificate(Path(made)) if secure else None
-        peer = Peer(at.venue, tls)
+        shown, ca = certificate(Path(made)) if secure else (None, None)
+        peer = Peer(at.venue, shown)
         ends.callback(peer.close)
         peer.one = strategy.endswith(":Armed")
-        ends.callback(Bare(peer, at.feed, wait, tls[0] if tls else None).close)
-        product = Product(peer, at, wait, strategy, ca=tls[0] if tls else None)
+        ends.callback(Bare(peer, at.feed, wait, ca).close)
+        product = Product(peer, at, wait, strategy, ca=ca)
         ends.callback(product.close)
         yield peer, product
