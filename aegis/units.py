@@ -9,14 +9,12 @@ What must stay true: no operation here rounds except the ones whose name says so
 from __future__ import annotations
 
 import re
-from functools import total_ordering
 
 from aegis.errors import BadNumber, Inexact
 
 _TEXT = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
 
 
-@total_ordering
 class Num:
     """
     An exact decimal `m * 10**-e`, immutable and hashable by value.
@@ -62,7 +60,9 @@ class Num:
         Raises:
             Inexact: the value has digits beyond `e` places.
         """
-        if e >= self.e:
+        if e == self.e:
+            return self.m
+        if e > self.e:
             return self.m * int(10 ** (e - self.e))
         q, r = divmod(self.m, int(10 ** (self.e - e)))
         if r:
@@ -97,6 +97,8 @@ class Num:
         return (self.m > 0) - (self.m < 0)
 
     def __add__(self, other: Num) -> Num:
+        if self.e == other.e:
+            return Num(self.m + other.m, self.e)
         e = max(self.e, other.e)
         return Num(self.at(e) + other.at(e), e)
 
@@ -118,12 +120,26 @@ class Num:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Num):
             return NotImplemented
-        e = max(self.e, other.e)
-        return self.at(e) == other.at(e)
+        return self._against(other) == 0
 
     def __lt__(self, other: Num) -> bool:
+        return self._against(other) < 0
+
+    def __le__(self, other: Num) -> bool:
+        return self._against(other) <= 0
+
+    def __gt__(self, other: Num) -> bool:
+        return self._against(other) > 0
+
+    def __ge__(self, other: Num) -> bool:
+        return self._against(other) >= 0
+
+    def _against(self, other: Num) -> int:
+        """Something below, equal to or above 0, as self is to other."""
+        if self.e == other.e:
+            return self.m - other.m
         e = max(self.e, other.e)
-        return self.at(e) < other.at(e)
+        return self.at(e) - other.at(e)
 
     def __hash__(self) -> int:
         n = self.trim()

@@ -661,7 +661,8 @@ typedef struct ae_take {
 /* What a turn of the brain found (enum ae_turn_found, as bits). */
 enum ae_turn_found {
     AE_TURN_MARKET = 1, AE_TURN_ACCOUNT = 2, AE_TURN_OTHERS = 16, AE_TURN_LOOK = 32, AE_TURN_TIMER = 64,
-    AE_TURN_IDLE = 128, AE_TURN_ANEW = 256, AE_TURN_ENDED = 512
+    AE_TURN_IDLE = 128, AE_TURN_ANEW = 256, AE_TURN_ENDED = 512,
+    AE_TURN_DUE = 1024
 };
 
 /* The brain's turn: what it reads, what it folds into, when it last looked. NULL: not there (yet). Owner: the thread
@@ -755,7 +756,7 @@ int ae_book_read(const ae_book_entry_t *entry, ae_book_entry_t *out);
 /* turn.c */
 void ae_turn_init(ae_turn_t *turn, ae_wait_t *wait, ae_features_t *features, int64_t timer_ns, int64_t budget_ns);
 void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor, const void *books_page);
-int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns);
+int ae_turn_step(ae_turn_t *turn, int64_t until_ns);
 int64_t ae_turn_decided(ae_turn_t *turn);
 int ae_memory_lock(void);
 

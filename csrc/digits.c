@@ -27,16 +27,6 @@ const uint64_t ae_powers[AE_POWERS] = {1U,
 
 /* ---- scalar */
 
-static uint64_t shuffled(const uint8_t *window, const uint8_t *base, const uint8_t *shuffle)
-{
-    uint64_t value = 0;
-    for (uint32_t i = 0; i < 16; i++) {
-        uint8_t from = shuffle[i];
-        value = value * 10 + (from & 0x80 ? 0U : (uint64_t)(uint8_t)(window[from] - base[from]));
-    }
-    return value;
-}
-
 /* Bytes of x less bytes of y, each mod 256. */
 static inline uint64_t minus(uint64_t x, uint64_t y)
 {
@@ -52,7 +42,6 @@ static inline uint64_t above(uint64_t x, uint64_t limit)
 
 static int flat_scalar(const ae_layout_t *l, const uint8_t *data, uint64_t *values)
 {
-    static const uint8_t zeros[16] = "0000000000000000";
     uint64_t wrong = 0;
     uint32_t last = l->bytes - 8U;
     for (uint32_t i = 0; i < last; i += 8)
@@ -60,27 +49,36 @@ static int flat_scalar(const ae_layout_t *l, const uint8_t *data, uint64_t *valu
     wrong |= above(minus(ae_load8(data + last), ae_load8(l->base + last)), ae_load8(l->span + last));
     if (wrong)
         return 0;
-    for (uint32_t k = 0; k < AE_LAYOUT_FIELDS; k++)
-        values[k] = shuffled(data + l->at[k], zeros, l->shuffle[k]);
+    for (uint32_t k = 0; k < AE_LAYOUT_FIELDS; k++) {
+        uint64_t whole = 0, part = 0;
+        const uint8_t *from = data + l->from[k];
+        (void)ae_number(from, l->whole[k], &whole);
+        if (l->part[k])
+            (void)ae_number(from + l->whole[k] + 1, l->part[k], &part);
+        values[k] = (whole * ae_powers[l->part[k]] + part) * ae_powers[l->ten[k]];
+    }
     return 1;
 }
 
-/* One number of a level in a window that ends at `quote`; 0 when it is not as planned. */
+/* One number of a level; 0 when it is not as planned. */
 static int planned(const ae_level_plan_t *plan, uint32_t half, const uint8_t *from, const uint8_t *quote, int64_t *out)
 {
-    uint32_t width = (uint32_t)(quote - from);
+    uint32_t width = (uint32_t)(quote - from), places = plan->places[half], exp = plan->exp[half];
     if (width < plan->least[half] || width > plan->most[half])
         return 0;
-    const uint8_t *base = plan->base + half * 16, *span = plan->span + half * 16, *shuffle = plan->shuffle + half * 16;
-    for (uint32_t i = 16 - width; i < 16; i++)
-        if ((uint8_t)(from[i + width - 16] - base[i]) > span[i])
+    uint32_t digits = places ? width - places - 1 : width;
+    uint64_t whole, part;
+    if ((places && from[digits] != '.') || !ae_number(from, digits, &whole) || !ae_number(quote - places, places, &part))
+        return 0;
+    if (places > exp) {
+        uint64_t beyond = ae_powers[places - exp];
+        if (part % beyond)
             return 0;
-    uint64_t value = 0;
-    for (uint32_t i = 0; i < 16; i++) {
-        uint32_t at = shuffle[i];
-        value = value * 10 + (at & 0x80 || at < 16 - width ? 0U : (uint64_t)(from[at + width - 16] - '0'));
+        part /= beyond;
+    } else {
+        part *= ae_powers[exp - places];
     }
-    *out = (int64_t)value;
+    *out = (int64_t)(whole * ae_powers[exp] + part);
     return 1;
 }
 

@@ -14,26 +14,33 @@ extern const uint64_t ae_powers[AE_POWERS];
 
 /* What a frame (or the head of a depth frame) looks like, byte for byte: byte i is right when
  * (uint8_t)(data[i] - base[i]) <= span[i], so a literal has span 0, a digit base '0' span 9, a first digit that must
- * not be 0 base '1' span 8. Number k: sixteen bytes from at[k], shuffled into sixteen digits (0x80: a zero). */
+ * not be 0 base '1' span 8. Number k: sixteen bytes from at[k], shuffled into sixteen digits (0x80: a zero); or, said in
+ * another way, whole[k] digits from from[k] on, a point and part[k] digits, times ten to the power of ten[k]. */
 typedef struct ae_layout {
     uint8_t base[AE_LAYOUT_BYTES];
     uint8_t span[AE_LAYOUT_BYTES];
     uint8_t shuffle[AE_LAYOUT_FIELDS][16];
     uint16_t at[AE_LAYOUT_FIELDS];
     uint16_t bytes;
+    uint8_t from[AE_LAYOUT_FIELDS];
+    uint8_t whole[AE_LAYOUT_FIELDS];
+    uint8_t part[AE_LAYOUT_FIELDS];
+    uint8_t ten[AE_LAYOUT_FIELDS];
     uint16_t reserved;
 } ae_layout_t;
 
 /* What the levels of one depth frame look like: price in the low, quantity in the high half, both flush right in a
- * window of sixteen bytes before the closing quote. width: fewest and most bytes of each that may be taken. */
+ * window of sixteen bytes before the closing quote. least, most: bytes of each that may be taken. */
 typedef struct ae_level_plan {
     uint8_t base[32];
     uint8_t span[32];
     uint8_t shuffle[32];
     uint8_t least[2];
     uint8_t most[2];
+    uint8_t places[2];
+    uint8_t exp[2];
     uint8_t ready;
-    uint8_t reserved[27];
+    uint8_t reserved[23];
 } ae_level_plan_t;
 
 /* One implementation of the kernels; all give the same results.

@@ -36,7 +36,7 @@ typedef struct fixed {
     wide_t order_notional;
     wide_t position_notional;
     ae_gate_rules_t rules;
-    uint64_t reserved;
+    int64_t unit; /* 10**(VALUE_EXP - px_exp - qty_exp), 0 where that is no whole number */
 } fixed_t;
 
 /* What moves: the ticker's quote, the mark, the price the slot is valued by, the truth as Python set it and, in
@@ -82,11 +82,14 @@ struct ae_gate {
         sealed_t is;
         uint8_t pages[SEALED_BYTES];
     } sealed;
-    wide_t total; /* sum of the slots' values */
-    uint64_t unvalued;
+    wide_t total;   /* sum of the slots' values */
+    wide_t foreign; /* of the account, in the same unit; nonsense is counted against us */
+    uint32_t unvalued;
+    uint32_t stale; /* slot + 1 of what was counted and not yet valued */
     uint64_t accepted;
     uint64_t seen;
     uint64_t stamps_used;
+    uint64_t lost; /* the loss limit is reached */
     const uint8_t *control;
     const uint8_t *entries;
     ae_gate_account_t account;
@@ -123,7 +126,15 @@ static wide_t ten_to(int n)
 static wide_t product(wide_t a, wide_t b)
 {
     wide_t out;
+    if (a <= INT64_MAX && b <= INT64_MAX)
+        return (wide_t)(int64_t)a * (int64_t)b; /* one instruction */
     return __builtin_mul_overflow(a, b, &out) ? WIDE_MAX : out;
+}
+
+/* qty * px, px >= 0. WIDE_MAX when it does not fit: only when qty needs more than 64 bits. */
+static wide_t notional_of(wide_t qty, int64_t px)
+{
+    return qty == (int64_t)qty ? (wide_t)(int64_t)qty * px : product(qty, px);
 }
 
 /* m * 10**-from as a mantissa at `to`, m >= 0; rounded down, or up. WIDE_MAX when it does not fit. */
@@ -179,6 +190,7 @@ int ae_gate_slot(ae_gate_t *g, const ae_gate_rules_t *r)
     int e = r->px_exp + r->qty_exp;
     fixed_t *f = &s->slots[s->count];
     f->rules = *r;
+    f->unit = e <= VALUE_EXP ? (int64_t)ten_to(VALUE_EXP - e) : 0;
     f->min_notional = scaled(r->min_notional, r->min_notional_exp, e, 1);
     f->order_notional = scaled(s->caps.order_notional, AE_MONEY_EXP, e, 0);
     f->position_notional = scaled(s->caps.position_notional, AE_MONEY_EXP, e, 0);
@@ -251,7 +263,12 @@ static wide_t value_of(const fixed_t *f, wide_t qty, int64_t px)
 {
     if (qty <= 0)
         return 0;
-    return px > 0 ? scaled(product(qty, px), f->rules.px_exp + f->rules.qty_exp, VALUE_EXP, 1) : WIDE_MAX;
+    if (px <= 0)
+        return WIDE_MAX;
+    wide_t m = notional_of(qty, px);
+    if (f->unit && m <= UINT64_MAX)
+        return m * f->unit; /* below 2**124: a unit has less than 60 bits */
+    return scaled(m, f->rules.px_exp + f->rules.qty_exp, VALUE_EXP, 1);
 }
 
 /* Value a slot anew and keep the total of all. */
@@ -261,9 +278,18 @@ static void revalue(ae_gate_t *g, uint32_t slot)
     wide_t now = value_of(&g->sealed.is.slots[slot], larger(long_of(m), short_of(m)), m->last);
     uint8_t unvalued = now > WIDE_MAX / (AE_SYMBOLS_MAX * 2); /* the sum of all slots cannot overflow */
     g->total += (unvalued ? 0 : now) - m->value;
-    g->unvalued += (uint64_t)unvalued - m->unvalued;
+    g->unvalued += (uint32_t)unvalued - m->unvalued;
     m->value = unvalued ? 0 : now;
     m->unvalued = unvalued;
+    if (g->stale == slot + 1)
+        g->stale = 0;
+}
+
+/* Value what was counted: left to whoever needs the total next, so that an order need not wait for it. */
+static void settle(ae_gate_t *g)
+{
+    if (g->stale)
+        revalue(g, g->stale - 1);
 }
 
 static void valued_by(ae_gate_t *g, uint32_t slot, int64_t px)
@@ -329,8 +355,8 @@ int ae_gate_exposure(ae_gate_t *g, uint32_t slot, const ae_gate_exposure_t *x)
 void ae_gate_account(ae_gate_t *g, const ae_gate_account_t *account)
 {
     g->account = *account;
-    if (account->foreign < 0)
-        g->account.foreign = INT64_MAX; /* nonsense is counted against us */
+    g->lost = -(wide_t)account->pnl >= g->sealed.is.caps.loss_limit;
+    g->foreign = scaled(account->foreign < 0 ? INT64_MAX : account->foreign, AE_MONEY_EXP, VALUE_EXP, 1);
 }
 
 /* How many orders were accepted so far: the number of the newest. */
@@ -351,7 +377,9 @@ static void count_more(ae_gate_t *g, const taken_t *t, int by)
         m->more_sell += qty;
         m->more_sell_reduce += t->reduce ? qty : 0;
     }
-    revalue(g, t->slot);
+    if (g->stale != t->slot + 1U)
+        settle(g);
+    g->stale = t->slot + 1U;
 }
 
 /* The truth now holds every accepted order up to this number: they no longer count on top of it. Call it after
@@ -368,6 +396,7 @@ int ae_gate_halted(const ae_gate_t *g)
     uint64_t halt = g->account.halted;
     if (g->control) {
         const uint8_t *block = g->control + sizeof(ae_control_header_t) + offsetof(ae_control_block_t, halt);
+#pragma GCC unroll 8
         for (int i = 0; i < AE_CONTROL_BLOCKS; i++, block += sizeof(ae_control_block_t))
             halt |= __atomic_load_n((const uint64_t *)(const void *)block,
                                     __ATOMIC_ACQUIRE); /* sees the word Block.halt stores; nothing else is read by it */
@@ -432,6 +461,7 @@ static touch_t touch_of(const ae_gate_t *g, uint32_t slot, int64_t now)
  * holds something. Allocates: no. */
 void ae_gate_look(ae_gate_t *g)
 {
+    settle(g);
     for (uint32_t slot = 0; slot < g->sealed.is.count; slot++) {
         if (!g->slots[slot].value && !g->slots[slot].unvalued)
             continue;
@@ -474,7 +504,7 @@ static int brakes(const ae_gate_t *g, const moving_t *m, const touch_t *t, int64
         return AE_REFUSAL_NOT_RECONCILED;
     if (!t->trusted)
         return AE_REFUSAL_BOOK_UNTRUSTED;
-    if (-(wide_t)account->pnl >= caps->loss_limit)
+    if (g->lost)
         return AE_REFUSAL_LOSS_LIMIT;
     if (account->open_orders + (g->accepted - g->seen) >= caps->open_orders)
         return AE_REFUSAL_OPEN_ORDERS;
@@ -498,8 +528,11 @@ static int within_band(const ae_gate_rules_t *r, const moving_t *m, const ae_int
     if (m->mark <= 0 || !multiplier || !within(now, m->mark_ns, QUOTE_NS))
         return 1;
     int more = m->mark_exp + r->multiplier_exp - r->px_exp;
-    wide_t bound = product((wide_t)m->mark * multiplier, more < 0 ? ten_to(-more) : 1);
-    wide_t price = product(in->px, more > 0 ? ten_to(more) : 1);
+    wide_t bound = (wide_t)m->mark * multiplier, price = in->px;
+    if (more < 0)
+        bound = product(bound, ten_to(-more));
+    else if (more > 0)
+        price = product(price, ten_to(more));
     if (bound == WIDE_MAX || price == WIDE_MAX)
         return 0;
     return in->side > 0 ? price <= bound : price >= bound;
@@ -538,14 +571,14 @@ static int exposure(const ae_gate_t *g, uint32_t slot, const ae_intent_t *in, in
     *mine += in->qty;
     int reduce = in->bits & AE_GATE_REDUCE_ONLY;
     if (*mine > 0) {
-        wide_t notional = product(*mine, worst);
+        wide_t notional = notional_of(*mine, worst);
         if (notional == WIDE_MAX || notional > s->slots[slot].position_notional)
             return AE_REFUSAL_POSITION_NOTIONAL;
     }
     if (reduce && *mine <= before)
         return AE_REFUSAL_ACCEPTED; /* an exit that makes nothing larger */
     wide_t value = value_of(&s->slots[slot], larger(bought, sold), worst);
-    wide_t others = g->total - m->value + scaled(g->account.foreign, AE_MONEY_EXP, VALUE_EXP, 1);
+    wide_t others = g->total - m->value + g->foreign;
     if (g->unvalued > m->unvalued || value >= WIDE_MAX - others || value + others > s->total_notional)
         return AE_REFUSAL_TOTAL_NOTIONAL;
     return AE_REFUSAL_ACCEPTED;
@@ -565,6 +598,7 @@ static int judge(ae_gate_t *g, const ae_intent_t *in, int64_t now)
     const fixed_t *f = &g->sealed.is.slots[in->symbol];
     moving_t *m = &g->slots[in->symbol];
     touch_t t = touch_of(g, in->symbol, now);
+    settle(g);
     if (t.have && t.ask > 0)
         valued_by(g, in->symbol, t.ask);
     int limit = in->type == TYPE_LIMIT, reduce = in->bits & AE_GATE_REDUCE_ONLY;
@@ -590,8 +624,7 @@ static int judge(ae_gate_t *g, const ae_intent_t *in, int64_t now)
             return AE_REFUSAL_ACCEPTED;
         return worst > 0 ? exposure(g, in->symbol, in, worst) : AE_REFUSAL_BOOK_UNTRUSTED;
     }
-    wide_t notional = product(in->qty, worst);
-    if (notional == WIDE_MAX || notional > f->order_notional)
+    if (notional_of(in->qty, worst) > f->order_notional)
         return AE_REFUSAL_ORDER_NOTIONAL;
     why = exposure(g, in->symbol, in, worst);
     return why ? why : collar(&g->sealed.is.caps, &t, in, price);

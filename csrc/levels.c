@@ -26,6 +26,8 @@ static int plan_half(ae_level_plan_t *plan, uint32_t half, uint32_t places, uint
     uint32_t most = 16 - tail < 16 - exp ? 16 - tail : 16 - exp; /* whole digits: of the window, of the number */
     for (uint32_t digit = 1; digit <= most; digit++)
         shuffle[16 - exp - digit] = (uint8_t)(16 - tail - digit);
+    plan->places[half] = (uint8_t)places;
+    plan->exp[half] = (uint8_t)exp;
     plan->least[half] = (uint8_t)(tail + 1);
     plan->most[half] = (uint8_t)(tail + most);
     return 1;

@@ -241,6 +241,10 @@ static int learn_field(ae_layout_t *look, const uint8_t *data, uint32_t k, const
     if (data[from] == '-' || whole + exp > 16)
         return 0;
     look->at[k] = (uint16_t)window;
+    look->from[k] = (uint8_t)from;
+    look->whole[k] = (uint8_t)whole;
+    look->part[k] = (uint8_t)(point == end ? 0 : end - point - 1 < exp ? end - point - 1 : exp);
+    look->ten[k] = (uint8_t)(exp - look->part[k]);
     for (uint32_t digit = 1; digit <= whole; digit++)
         look->shuffle[k][16 - exp - digit] = (uint8_t)(point - digit - window);
     for (uint32_t at = point + 1; at < end; at++) {

@@ -8,7 +8,7 @@
 #define _GNU_SOURCE
 #include "ae_internal.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AE_NO_SIMD)
 #include <cpuid.h>
 #include <immintrin.h>
 #endif
@@ -65,7 +65,7 @@ static void blocks_plain(uint32_t *state, const uint8_t *data, uint32_t blocks)
     }
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AE_NO_SIMD)
 #define SHA __attribute__((target("sha,sse4.1")))
 
 /* Four rounds with the message words in m; k points to their constants. */
@@ -143,7 +143,7 @@ SHA static void run_simd(const uint32_t *state, const uint8_t *data, uint32_t bl
 /* Whether this machine has SHA instructions: 1 or 0. Any thread; allocates: no. */
 int ae_sha256_simd(void)
 {
-#if defined(__x86_64__) && !defined(AE_MUTANT_SHA_PLAIN)
+#if defined(__x86_64__) && !defined(AE_NO_SIMD)
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_SSSE3) || !(c & bit_SSE4_1))
         return 0;
@@ -157,7 +157,7 @@ int ae_sha256_simd(void)
  * ae_sha256_simd() says 1. Any thread, each with its own state; allocates: no; work: blocks. */
 void ae_sha256_blocks(uint32_t *state, const uint8_t *data, uint32_t blocks, int simd)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AE_NO_SIMD)
     if (simd) {
         run_simd(state, data, blocks, NULL, state);
         return;
@@ -211,7 +211,7 @@ void ae_hmac_finish(const uint32_t *inner, const uint32_t *outer, uint8_t *text,
                     uint32_t *mac, int simd)
 {
     uint32_t blocks = pad(text, bytes, total);
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AE_NO_SIMD)
     if (simd) {
         run_simd(inner, text, blocks, outer, mac);
         return;

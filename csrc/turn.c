@@ -108,7 +108,7 @@ static int show(ae_turn_t *turn)
 static int take(ae_turn_t *turn)
 {
     int found = 0;
-    uint64_t conflated = turn->take.conflated;
+    uint64_t conflated = turn->take.conflated, lost = turn->taken->lost;
     turn->count = (uint32_t)ae_take(&turn->take, turn->market, turn->taken, turn->batch, AE_TURN_BATCH, turn->lag);
     turn->conflated += turn->take.conflated - conflated;
     turn->now_ns = ae_hist_now();
@@ -118,6 +118,8 @@ static int take(ae_turn_t *turn)
         forget(turn);
         found = AE_TURN_ANEW;
     }
+    if (turn->desk && turn->taken->lost != lost) /* among the records lost may be one that a book broke */
+        ae_desk_disarm_all(turn->desk, AE_ENDED_UNTRUSTED);
     found |= show(turn);
     if (!turn->count)
         return found;
@@ -141,26 +143,30 @@ static int wait_warm(ae_turn_t *turn, int64_t rest)
     }
 }
 
-/* One turn: wait at most timeout_ns (0: only look; below 0: no limit of the caller's) and take what came. Returns bits of
- * enum ae_turn_found; AE_TURN_MARKET: `batch` holds `count` records and the features are those after them, until the next
- * step. AE_TURN_IDLE: nothing at all came. allocates: no. */
-int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns)
+/* One turn: wait until until_ns at most (monotonic; 0: only look, INT64_MAX: no limit of the caller's) and take what came.
+ * Returns bits of enum ae_turn_found; AE_TURN_MARKET: `batch` holds `count` records and the features are those after
+ * them, until the next step. AE_TURN_IDLE: nothing at all came. AE_TURN_DUE: until_ns is past. allocates: no. */
+int ae_turn_step(ae_turn_t *turn, int64_t until_ns)
 {
     (void)ae_turn_decided(turn);
     int64_t now = mono(), rest = turn->looked_ns + IDLE_NS - now;
+    int lull = turn->count && now - turn->looked_ns >= LOOK_NS; /* a look waited for the batch before: now, if nothing comes */
+    if (lull)
+        rest = 0;
     if (turn->timed_ns + turn->timer_ns - now < rest)
         rest = turn->timed_ns + turn->timer_ns - now;
-    if (timeout_ns >= 0 && timeout_ns < rest)
-        rest = timeout_ns;
+    if (until_ns < now + rest)
+        rest = until_ns - now;
     int ready = wait_warm(turn, rest);
     turn->now_ns = ae_hist_now();
     turn->mono_ns = mono();
     turn->count = 0;
     int found = ready & (1 << MARKET) ? take(turn) : 0;
     found |= account_news(turn) | (ready & AE_WAIT_FD ? AE_TURN_OTHERS : 0);
-    if (!found)
+    if (!found && !lull)
         found = AE_TURN_IDLE;
-    if (turn->mono_ns - turn->looked_ns >= LOOK_NS) {
+    int64_t unseen = turn->mono_ns - turn->looked_ns;
+    if (unseen >= (turn->count ? IDLE_NS : LOOK_NS)) { /* at 100 ticks/s each would have waited for a look otherwise */
         turn->looked_ns = turn->mono_ns;
         found |= AE_TURN_LOOK;
         if (!turn->count)
@@ -170,6 +176,8 @@ int ae_turn_step(ae_turn_t *turn, int64_t timeout_ns)
         turn->timed_ns = turn->mono_ns;
         found |= AE_TURN_TIMER;
     }
+    if (turn->mono_ns >= until_ns)
+        found |= AE_TURN_DUE;
     turn->turns++;
     if (turn->block) {
         __atomic_store_n(&turn->block->beat_ns, turn->mono_ns, __ATOMIC_RELAXED); /* readers look now and then */

@@ -73,7 +73,7 @@ async def _connected(ws: Any) -> None:
 async def _leftovers(entry: Entry) -> None:
     while True:
         try:
-            await entry.leftovers()
+            await entry.settler.leftovers()
             return
         except (AegisError, OSError, TimeoutError) as e:
             log.get("brain").warn("openOrders failed", why=repr(e))

@@ -1,6 +1,6 @@
 """What the strategy is handed: the brain's knowledge, without the brain's hands.
 
-What must stay true: nothing here reads a clock or draws luck; `now_ns` is set once a turn; one seed draws one row.
+What must stay true: nothing here reads a clock or draws luck; `now_ns` is one time a turn; one seed draws one row.
 """
 
 from __future__ import annotations
@@ -28,11 +28,16 @@ class Context:
 
     def __init__(self, brain: Any, config: Config) -> None:
         self._brain = brain
-        self.now_ns = 0
+        self._turn = brain.turns.c
         self.random = Random(int(config.brain.params.get("seed", 1)))
         self.params: Mapping[str, Any] = config.brain.params
         self.symbols: Sequence[str] = tuple(brain.rules)
         self.features: Features = brain.turns.features
+
+    @property
+    def now_ns(self) -> int:
+        """Wall clock of this turn, set when its batch was taken."""
+        return self._turn.now_ns  # type: ignore[no-any-return]  # a field of the C state
 
     @property
     def changed(self) -> Any:

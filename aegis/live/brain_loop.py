@@ -3,9 +3,9 @@
 Problem: a tick that travels through a thread, a wake-up of the event loop and a task costs more than the decision. So
 the one busy thread waits in C for rings and asyncio's own epoll descriptor at once, decides at once, and returns to
 asyncio when a descriptor is ready, a deadline is due, or a turn left work for it.
-What must stay true: under full load asyncio still gets its turn after each of ours that finds it wanting; a fault of a
-turn ends the process as a fault of a task would; the garbage collector never runs while something is waiting, unless
-the young objects became too many.
+What must stay true: under full load asyncio still gets its turn after each of ours that finds it wanting, and whatever
+queues work for asyncio ends the turns; a fault of a turn ends the process as a fault of a task would; the garbage
+collector never runs while something is waiting, unless the young objects became too many.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import gc
 import os
 import selectors
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-Hot = Callable[[int], bool]
+from aegis.native.turn import NEVER
+
+Hot = Callable[[int], None]
 YOUNG_MAX = 200_000  # some 20 MB of young objects: then collect in the middle of work
 IDLE_MIN = 2_000
 
@@ -28,14 +29,13 @@ class HotSelector(selectors.EpollSelector):
     `select` runs hot turns until asyncio is wanted.
 
     Attributes:
-        hot: called with how long it may wait (ns, -1: no limit of asyncio's), returns whether asyncio is wanted; None
-            waits as any selector does. ready: asyncio's own queue. fault: called with what a turn raised.
+        hot: turns until asyncio is wanted (its argument, a monotonic ns, at the latest); None waits as any selector
+            does. fault: called with what a turn raised.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.hot: Hot | None = None
-        self.ready: Sequence[Any] = ()
         self.fault: Callable[[BaseException], None] = _raise
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -43,14 +43,8 @@ class HotSelector(selectors.EpollSelector):
         hot = self.hot
         if hot is None:
             return super().select(timeout)
-        left = -1 if timeout is None else max(0, int(timeout * 1e9))
-        until = time.monotonic_ns() + left
         try:
-            while not hot(left) and not self.ready:
-                if timeout is not None:
-                    left = until - time.monotonic_ns()
-                    if left <= 0:
-                        break
+            hot(NEVER if timeout is None else time.monotonic_ns() + int(timeout * 1e9) + 1 if timeout > 0 else 0)
         except BaseException as e:  # asyncio cannot carry it: whoever waits for the turns does
             self.hot = None
             self.fault(e)
@@ -67,7 +61,6 @@ class HotLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.hot = HotSelector()
         super().__init__(self.hot)
-        self.hot.ready = self._ready  # type: ignore[attr-defined]  # the queue of every loop of the standard library
 
 
 class Collector:

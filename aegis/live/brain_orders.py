@@ -15,15 +15,17 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from aegis.errors import AegisError, IllegalTransition, RateLimited, Unreachable, VenueError
+import msgspec
+
+from aegis.errors import AegisError, IllegalTransition, Inexact, RateLimited, Unreachable, VenueError
 from aegis.live.brain_settle import ASK_FIRST_NS, MARGIN_NS, MS, SEND_S, Settler
 from aegis.live.clock import Clock
 from aegis.live.log import Log
 from aegis.messages import Cancel, Halt, OrderRecord, OrderStep, OrderUpdate, Place, Refusal, TradeLite
 from aegis.native import orders as wire
 from aegis.native.desk import Placed, Sent
+from aegis.native.gate import tag_of
 from aegis.orders.book import Order, WorkingOrders
-from aegis.orders.ids import PREFIX
 from aegis.orders.states import Event, State
 from aegis.units import ZERO
 from aegis.venue.errors import CLOCK_CODE
@@ -32,6 +34,7 @@ from aegis.venue.request import cancel_params, order_params
 
 SEND_NS = int(SEND_S * 1e9)
 _IN_DOUBT = {-1006, -1007, -4116}
+SYMBOL_CHARS = 24  # of a refused intent's; no venue's is longer
 _CANCEL = "c-"  # an answer's name: of the cancel of the order behind it
 _STEP_OF = {State.UNKNOWN: OrderStep.UNKNOWN, State.SENT: OrderStep.SENT, State.CANCEL_SENT: OrderStep.CANCEL_SENT}
 
@@ -58,6 +61,7 @@ class Entry:
         desk: places orders; set before the first one.
         touched: symbols of which something changed that the gate has to be told.
         accepted: the gate's number of the newest order that these books hold.
+        tidy: whether what earlier brains left open on the venue is in these books.
         acknowledged: called with the ns from an order's last byte to its answer.
     """
 
@@ -69,7 +73,7 @@ class Entry:
         self.halted: dict[str, Halt] = {}
         self.touched: set[str] = set()
         self.counts = {"orders_sent": 0, "orders_acked": 0, "orders_rejected": 0, "orders_unknown": 0}
-        self.paused_until_ns = self.accepted = 0
+        self.paused_until_ns, self.accepted, self.tidy = 0, 0, False
         self.acknowledged: Callable[[int], None] = lambda _ns: None
         self._flights: dict[str, Flight] = {}  # by the answer's name, in the order of their writing
         self._landed = asyncio.Event()
@@ -116,11 +120,24 @@ class Entry:
         return order is not None
 
     def take(self, answer: Any) -> None:
-        """An answer that shows the order is news like any other; what cannot be read is left to the stream."""
+        """
+        An answer that shows the order is news like any other; what cannot be read is left to the stream. A fill it is
+        the first to tell of is no longer open and not yet position: no entries there until its trade or a pass is read.
+        """
         try:
-            self.apply(order_from_rest(answer))
+            news = order_from_rest(answer)
         except (AegisError, KeyError, TypeError):
             self.log.warn("answer without an order")
+            return
+        order = self.orders.get(news.client_id)
+        before = order.filled if order is not None and not order.done else None
+        self.apply(news)
+        if order is None or before is None:
+            return
+        read = sum(order.trades.values(), ZERO)
+        if order.filled > read and (order.done or order.filled > before):
+            self.settler.unseen[order.symbol] = (order, self.clock.now_ns())
+            self.touched.add(order.symbol)
 
     # -- intents
 
@@ -130,10 +147,11 @@ class Entry:
             self.refuse(place, placed.refusal)
             return
         client_id = placed.client_id
-        self.orders.add(client_id, place, self.clock.now_ns())
+        self.orders.add(client_id, place, self.clock.now_ns()).tag = tag_of(place)
         self.accepted = placed.accepted
         self.touched.add(place.symbol)
         if placed.sent is Sent.UNSENT:
+            self.settler.hold(client_id)
             self.spawn(self._send(client_id, place, self._by_rest))
             return
         if placed.sent is Sent.PART:
@@ -143,14 +161,16 @@ class Entry:
         self._fly(client_id, client_id, place, placed.written_ns)
 
     def refuse(self, place: Place, reason: Refusal) -> None:
-        """Record a refusal of the gate."""
-        self.write(
-            OrderRecord(
-                step=OrderStep.REFUSED, now_ns=self.clock.now_ns(), symbol=place.symbol, side=place.side,
-                type=place.type, tif=place.tif, qty=place.qty, reason=int(reason), tag=place.tag,
-                price=place.price or ZERO, reduce_only=place.reduce_only,
-            )
+        """Record a refusal of the gate; of what no record holds, all but its numbers."""
+        record = OrderRecord(
+            step=OrderStep.REFUSED, now_ns=self.clock.now_ns(), symbol=place.symbol[:SYMBOL_CHARS], side=place.side,
+            type=place.type, tif=place.tif, qty=place.qty, reason=int(reason), tag=tag_of(place),
+            price=place.price or ZERO, reduce_only=place.reduce_only,
         )  # fmt: skip
+        try:
+            self.write(record)
+        except Inexact:
+            self.write(msgspec.structs.replace(record, qty=ZERO, price=ZERO))
 
     def cancel(self, cancel: Cancel) -> None:
         """Ask for the end of an unfinished order of ours; others are ignored. Its bytes leave here and now."""
@@ -162,7 +182,7 @@ class Entry:
         try:
             self.ws.send(name, "order.cancel", cancel_params(cancel))
         except Unreachable:
-            self.spawn(self._cancel(cancel))
+            self.spawn(self.cancel_slowly(cancel))
         else:
             self._fly(name, cancel.client_id, None, self.clock.now_ns())
 
@@ -205,6 +225,7 @@ class Entry:
             return
         e = self.ws.refusal(answer, write=True)
         if isinstance(e, VenueError) and e.code == CLOCK_CODE:
+            self.settler.hold(flight.client_id)
             self.spawn(self._again(flight.client_id, flight.place))
         elif isinstance(e, Unreachable):  # it was written
             self._lost(flight.client_id)
@@ -262,12 +283,22 @@ class Entry:
         await self._ask_for(client_id, place, way)
 
     async def _again(self, client_id: str, place: Place) -> None:
-        """Refused by its timestamp: certainly not executed, so once more, under the same id and a measured clock."""
+        """
+        Refused by its timestamp: certainly not executed, so once more, under the same id and a measured clock; but no
+        entry after a halt, and nothing whose absence was asked about meanwhile.
+        """
         try:
             await self.ws.sync(SEND_S)
             self.desk.clock(self.ws.clock_offset_ms)
         except (AegisError, TimeoutError, OSError) as e:
             self.log.warn("clock not measured", why=repr(e))
+        order = self.orders.get(client_id)
+        if order is None or order.state is not State.SENT:
+            self.settler.release(client_id)
+            return
+        if self.desk.gate.halted and not place.reduce_only:
+            self._failed(client_id, VenueError(CLOCK_CODE, "not sent once more: halted", 400))
+            return
         await self._ask_for(client_id, place, self._by_any)
 
     async def _ask_for(self, client_id: str, place: Place, way: Callable[..., Any]) -> None:
@@ -277,6 +308,8 @@ class Entry:
             self._failed(client_id, e)
         else:
             self._acked(client_id, answer)
+        finally:
+            self.settler.release(client_id)
 
     async def _by_rest(self, method: str, params: dict[str, Any], rest_call: Any) -> Any:
         essential = method == "order.cancel" or "reduceOnly" in params
@@ -291,7 +324,8 @@ class Entry:
                 pass
         return await self._by_rest(method, params, rest_call)
 
-    async def _cancel(self, cancel: Cancel) -> None:
+    async def cancel_slowly(self, cancel: Cancel) -> None:
+        """Ask for the end of any order, by whatever way answers; doubt is asked about."""
         try:
             answer = await self._by_any("order.cancel", cancel_params(cancel), self.rest.delete)
         except (AegisError, TimeoutError, OSError):
@@ -309,17 +343,7 @@ class Entry:
                 self._unanswered(name)
         self.settler.settle()
 
-    # -- start and stop
-
-    async def leftovers(self) -> None:
-        """Cancel what an earlier brain left working on the venue, and ask about all that is recorded."""
-        async with asyncio.timeout(SEND_S):
-            rows = await self.rest.get("/fapi/v1/openOrders", {}, signed=True)
-        for row in rows:
-            name = row.get("clientOrderId", "")
-            if name.startswith(PREFIX):
-                self.spawn(self._cancel(Cancel(symbol=row["symbol"], client_id=name)))
-        self.settler.ask_all()
+    # -- stop
 
     async def cancel_all(self, symbols: set[str]) -> None:
         """REST cancel-all per symbol; refusals and silence are logged, the rest goes on."""

@@ -12,10 +12,12 @@ import asyncio
 from typing import Any
 
 from aegis.errors import AegisError, VenueError
-from aegis.messages import OrderStep, Tif
+from aegis.messages import Cancel, OrderStep, Place, Tif
 from aegis.orders.book import Order
+from aegis.orders.ids import PREFIX
 from aegis.orders.states import Event, State
 from aegis.units import ZERO
+from aegis.venue.report import order_from_rest
 
 MS = 1_000_000
 ASK_FIRST_NS = 1_000 * MS
@@ -45,12 +47,13 @@ class Settler:
         proof_ns: age from which -2013 may prove absence.
 
     Attributes:
-        unseen: symbol -> (order ended by a query whose fills were not yet read, when).
+        unseen: symbol -> (order with fills that an answer told of and no trade yet, when the newest was told).
     """
 
     def __init__(self, entry: Any, proof_ns: int) -> None:
         self._entry, self._proof_ns = entry, proof_ns
         self._asking: dict[str, Asking] = {}
+        self._held: set[str] = set()
         self.unseen: dict[str, tuple[Order, int]] = {}
 
     def ask(self, client_id: str, at_ns: int) -> None:
@@ -63,9 +66,18 @@ class Settler:
         for client_id in self._entry.orders.live:
             self._asking.setdefault(client_id, Asking(now)).at_ns = now
 
+    def hold(self, client_id: str) -> None:
+        """It is still being sent: until `release` its absence proves nothing."""
+        self._held.add(client_id)
+
+    def release(self, client_id: str) -> None:
+        """Its sending has ended."""
+        self._held.discard(client_id)
+
     def forget(self, client_id: str) -> None:
         """The order has ended."""
         self._asking.pop(client_id, None)
+        self._held.discard(client_id)
 
     def settle(self) -> None:
         """Send the questions that are due."""
@@ -74,6 +86,8 @@ class Settler:
             return
         now = entry.clock.now_ns()
         for order in list(entry.orders.live.values()):
+            if order.client_id in self._held:
+                continue
             asking = self._asking.get(order.client_id)
             if asking is None:
                 asking = self._asking[order.client_id] = Asking(order.since_ns + _patience(order))
@@ -85,6 +99,34 @@ class Settler:
                 del self.unseen[symbol]
                 entry.touched.add(symbol)
 
+    async def leftovers(self) -> None:
+        """Book and cancel what an earlier brain left open on the venue, and ask about all that is recorded."""
+        entry = self._entry
+        async with asyncio.timeout(SEND_S):
+            rows = await entry.rest.get("/fapi/v1/openOrders", {}, signed=True)
+        ours = entry.desk.encoder.client_id.rpartition("-")[0] + "-"
+        for row in rows:
+            name = row.get("clientOrderId", "")
+            if name.startswith(PREFIX) and not name.startswith(ours):
+                self._adopt(name, row)
+                entry.spawn(entry.cancel_slowly(Cancel(symbol=row["symbol"], client_id=name)))
+        self.ask_all()
+        entry.tidy = True
+
+    def _adopt(self, name: str, row: dict[str, Any]) -> None:
+        """An open order that no ring remembers counts like any other until it ends."""
+        entry = self._entry
+        if entry.orders.get(name) is not None:
+            return
+        news = order_from_rest(row)
+        place = Place(
+            symbol=news.symbol, side=news.side, qty=news.qty, price=news.price, type=news.type, tif=news.tif,
+            reduce_only=news.reduce_only,
+        )  # fmt: skip
+        entry.orders.add(name, place, entry.clock.now_ns()).cumulative = news.filled_qty
+        entry.event(name, Event.LOST)
+        entry.apply(news)
+
     async def _ask(self, order: Order, asking: Asking) -> None:
         entry = self._entry
         query = {"symbol": order.symbol, "origClientOrderId": order.client_id}
@@ -93,9 +135,6 @@ class Settler:
                 answer = await entry.rest.get("/fapi/v1/order", query, signed=True)
             asking.absent = 0
             entry.take(answer)
-            if order.done and order.filled > sum(order.trades.values(), ZERO):
-                self.unseen[order.symbol] = (order, entry.clock.now_ns())
-                entry.touched.add(order.symbol)
         except VenueError as e:
             if e.code == _GONE:
                 await self._absent(order, asking)
@@ -110,6 +149,8 @@ class Settler:
     async def _absent(self, order: Order, asking: Asking) -> None:
         """-2013 again: proof only late, repeated, and when openOrders agrees."""
         entry = self._entry
+        if order.client_id in self._held:
+            return
         asking.absent += 1
         if order.state is not State.UNKNOWN:
             entry.event(order.client_id, Event.CANCEL_DOUBT if order.state is State.CANCEL_SENT else Event.LOST)

@@ -39,6 +39,7 @@ from aegis.units import Num
 STOP_S = 1.3
 TOLD_NS = 1_000_000_000
 NOTHING: tuple[Intent, ...] = ()
+METHODS = ("on_batch", "on_order", "on_timer", "on_trigger")
 
 
 class Brain:
@@ -63,8 +64,9 @@ class Brain:
         self.ring_market, self.ring_account = Tail(shm / "market"), Tail(shm / "account", from_oldest=True)
         self.strategy = load(config.brain.strategy, config.brain.params)
         self.ctx = Context(self, config)
-        self._on_batch = getattr(self.strategy, "on_batch", None)
-        self._on_trigger = getattr(self.strategy, "on_trigger", None)
+        self._asked = {name: getattr(self.strategy, name, self._nothing) for name in METHODS}
+        if not callable(getattr(self.strategy, "on_batch", None)):
+            self._asked["on_batch"] = self._ticks
         self.halted, self.stopping, self.faulted = True, False, False
         self.ended = asyncio.Event()  # stopping, and no order works any more
         self.collector: Collector | None = None
@@ -72,6 +74,8 @@ class Brain:
         self._told_ns = self._over_told = 0
         self._beyond: list[bytes] = []  # what was armed, disarmed or fired in this turn, for its digest
         self.refused: dict[str, int] = {}
+        self._step = turn.step
+        self._listen()
         self._join()
 
     def _join(self) -> None:
@@ -83,6 +87,7 @@ class Brain:
         self.desk.hist(latency.block)
         self.desk.gate.control(self.page)
         self.turns.desk(self.desk)
+        entry.touched |= {order.symbol for order in entry.orders.live.values()}  # an earlier brain's may still fill
         self.truth.push()
         self.block.progress()
 
@@ -101,25 +106,26 @@ class Brain:
 
     # -- one turn
 
-    def turn(self, wait_ns: int) -> bool:
-        """Wait at most so long (ns; -1: no limit), take what came, decide, send. Whether it left work for asyncio."""
-        c = self.turns.c
-        found = self.turns.step(wait_ns)
-        self.ctx.now_ns = c.now_ns
-        if found == turn.MARKET:  # nearly always
-            intents = self._on_market()
-            if not intents and not self._beyond:
-                return False
-        else:
-            intents = self._beside(found)
-        if intents or self._beyond:
-            self._act(intents)
-        return True
+    def turn(self, until_ns: int) -> None:
+        """Turns, until one leaves work for asyncio or `until_ns` (monotonic) is past. Nearly all are market only."""
+        step, c, ctx, batches = self._step, self.turns.c, self.ctx, self.turns.batches
+        while True:
+            found = step(c, until_ns)
+            if found != turn.MARKET:
+                self._beside(found)
+                return
+            try:
+                intents = self._decide(ctx, batches[c.count])
+                if intents:
+                    intents = list(intents)
+            except Exception as e:  # whatever a user's code raises
+                intents = self._fault("on_batch", e)
+            if intents or self._beyond:
+                self._act(intents)
+                return
 
-    def _beside(self, found: int) -> Sequence[Intent]:
-        """A turn with more than market news."""
-        if found & turn.LOOK:
-            self._look()
+    def _beside(self, found: int) -> None:
+        """A turn with more than market news. What may decide comes first, housekeeping after it."""
         intents: list[Intent] = []
         if found & turn.ENDED:
             intents += self._triggers()
@@ -129,14 +135,18 @@ class Brain:
             for update in updates:
                 intents += self._ask("on_order", update)
         if found & turn.MARKET:
-            intents += self._on_market()
-        if found & turn.TIMER:
-            intents += self._ask("on_timer")
+            intents += self._ask("on_batch", self.turns.batch())
+            self.turns.decided()
+        if intents or self._beyond:
+            self._act(intents)
+        if found & turn.LOOK:
+            self._look()
+        if found & turn.TIMER and ((intents := [*self._ask("on_timer")]) or self._beyond):
+            self._act(intents)
         if self.collector is not None:
             (self.collector.idle if found & turn.IDLE else self.collector.busy)()
         if found & turn.IDLE:
-            self.desk.refill()
-        return intents
+            self._reserve()
 
     def _look(self) -> None:
         """Latch of all processes, resume, positions page, appended symbols, rings made anew, supervisor."""
@@ -144,6 +154,7 @@ class Brain:
         epoch = self.page.resume_epoch
         if epoch != self._resume_epoch:
             self._resume_epoch, self.faulted = epoch, False
+            self._listen()
             self.entry.touched |= set(self.entry.halted)
             self.entry.halted.clear()
             self.block.clear_halt()
@@ -161,7 +172,7 @@ class Brain:
         if account_ is not None:
             self.turns.account(account_)
         self.entry.settle()
-        self.truth.entries = not self.stopping
+        self.truth.entries = self.entry.tidy and not self.stopping
         self.truth.look(c.now_ns)
         if self.stopping and not self.entry.orders.live:
             self.ended.set()
@@ -170,9 +181,18 @@ class Brain:
             self._told_ns = c.mono_ns
             self._tell()
 
+    def _reserve(self) -> None:
+        """Ids ahead; a disk that refuses ends entries, and leaves what is left to exits."""
+        try:
+            self.desk.refill()
+        except OSError as e:
+            if self.block.halt_reason is Halt.NONE:
+                self.halt(Halt.STORE, f"no ids can be reserved: {e}")
+
     def _tell(self) -> None:
-        """Counters and status, once a second."""
+        """Counters and status, once a second; and ids, for under full load no moment is idle."""
         c, block = self.turns.c, self.block
+        self._reserve()
         for name, value in self.entry.counts.items():
             block.set(name, value)
         block.set("market_records", c.records)
@@ -209,33 +229,32 @@ class Brain:
 
     # -- the strategy
 
-    def _on_market(self) -> Sequence[Intent]:
-        """What the strategy makes of the batch."""
-        batch = self.turns.batch()
-        if self._on_batch is None:
-            found: list[Intent] = []
-            for tick in ticks_of(batch, self.market.name):
-                found += self._ask("on_tick", tick)
-            return found
-        if self.stopping or self.faulted:
-            return NOTHING
-        try:
-            intents = self._on_batch(self.ctx, batch)
-            return list(intents) if intents else NOTHING
-        except Exception as e:  # whatever a user's code raises
-            return self._fault("on_batch", e)
+    def _listen(self) -> None:
+        """Whom a batch is shown to: the strategy, unless it has failed or the stop has begun."""
+        self._decide = self._nothing if self.stopping or self.faulted else self._asked["on_batch"]
+
+    def _nothing(self, *_: Any) -> Sequence[Intent]:
+        return NOTHING
+
+    def _ticks(self, ctx: Context, batch: Any) -> Sequence[Intent]:
+        """For a strategy that asks for single records."""
+        found: list[Intent] = []
+        for tick in ticks_of(batch, self.market.name):
+            found += self.strategy.on_tick(ctx, tick)
+        return found
 
     def _ask(self, method: str, *args: Any) -> Sequence[Intent]:
         """Call the strategy; its fault is a halt, not ours to die of."""
         if self.stopping or self.faulted:
             return NOTHING
         try:
-            return list(getattr(self.strategy, method)(self.ctx, *args))
+            return list(self._asked[method](self.ctx, *args))
         except Exception as e:  # whatever a user's code raises
             return self._fault(method, e)
 
     def _fault(self, method: str, e: Exception) -> Sequence[Intent]:
         self.faulted = True
+        self._listen()
         self.halt(Halt.STRATEGY_FAULT, f"{method}: {type(e).__name__}: {e}")
         return NOTHING
 
@@ -267,8 +286,7 @@ class Brain:
             self.entry.counts[name] = self.entry.counts.get(name, 0) + 1
             if ended.placed is not None:
                 self._follow(ended.place, ended.placed)
-            if self._on_trigger is not None:
-                intents += self._ask("on_trigger", ended)
+            intents += self._ask("on_trigger", ended)
         self.truth.push()
         return intents
 
@@ -278,17 +296,20 @@ class Brain:
         """Send first, then write down: each byte leaves before the books of the one before are done."""
         entry, place, now = self.entry, self.desk.place, self.turns.decided()
         done: list[Placed | None] = []
-        for intent in intents:
-            if isinstance(intent, Place):
-                done.append(place(intent, now))
-            else:
-                entry.cancel(intent)
-                done.append(None)
+        try:
+            for intent in intents:
+                if isinstance(intent, Place):
+                    done.append(place(intent, now))
+                else:
+                    entry.cancel(intent)
+                    done.append(None)
+        except Exception as e:  # whatever a user's code calls an intent; what left before it is followed below
+            self._fault("intent", e)
         digest = hashlib.blake2b(digest_size=7)
         for said in self._beyond:
             digest.update(said)
         self._beyond.clear()
-        for intent, placed in zip(intents, done, strict=True):
+        for intent, placed in zip(intents, done, strict=False):
             if not isinstance(intent, Place):
                 digest.update(f"cancel {intent.symbol} {intent.client_id}".encode())
             if not isinstance(intent, Place) or placed is None:
@@ -327,6 +348,7 @@ class Brain:
     async def stop(self) -> None:
         """No more decisions; every order cancelled and its end read, within `STOP_S`."""
         self.stopping, self.truth.entries = True, False
+        self._listen()
         self.desk.disarm_all(End.ASKED)
         self.truth.push()
         deadline = self.clock.mono_ns() + int(STOP_S * 1e9)

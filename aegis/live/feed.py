@@ -34,6 +34,7 @@ from aegis.market.streams import SocketPlan, StreamState, socket_plans, stream_n
 from aegis.messages import Rules
 from aegis.native import abi
 from aegis.native.loop import Loop
+from aegis.native.turn import memory_lock
 from aegis.venue.report import decode_user_event
 from aegis.venue.rules import parse_exchange_info
 
@@ -226,8 +227,9 @@ async def _work(config: Config, clock: Clock, notifier: Notifier) -> None:
         shared = Shared(config.shm_path(), listed, config.feed.book_symbols_max, log.get("feed"))
         receiver = Receiver(Loop(shared.market), Dialer(config.venue.ca_file, config.feed.busy_poll_us))
         try:
-            if not receiver.start(config.feed.wait, config.feed.cpu):
-                log.get("feed").warn("pump thread not pinned", cpu=config.feed.cpu)
+            pinned = receiver.start(config.feed.wait, config.feed.cpu)
+            log.get("feed").info("pump started", wait=config.feed.wait, cpu=config.feed.cpu if pinned else "not pinned",
+                                 in_memory=memory_lock())  # fmt: skip
             feed = Feed(config, rest, shared, receiver, rules, clock)
             async with asyncio.TaskGroup() as group:
                 feed.tasks = group

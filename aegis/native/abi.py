@@ -7,6 +7,7 @@ What must stay true: no offset is written down in Python; dtypes are derived.
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ STRUCTS = (
     "ae_hist_header_t",
 )
 _CODES = {"uint": "u", "int": "i"}
+_SIZES = {1: "b", 2: "h", 4: "i", 8: "q"}
 _NAMED = {"char": "S1", "double": "<f8"}
 
 
@@ -86,6 +88,29 @@ def dtype_of(ctype: Any) -> Any:
         formats.append((inner, shape) if shape else inner)
         offsets.append(field.offset)
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": ffi.sizeof(ctype)})
+
+
+def packer(name: str) -> struct.Struct:
+    """
+    All fields of a struct in their order as one `struct.Struct`: arrays of integers as so many numbers, of bytes
+    (char, uint8_t longer than 8) as one byte string. Zeros fill what the compiler left free.
+
+    Raises:
+        AbiMismatch: a field that is no integer.
+    """
+    ctype, at, form = ffi.typeof(name), 0, "<"
+    for _, field in ctype.fields:
+        count, item = (field.type.length, field.type.item) if field.type.kind == "array" else (1, field.type)
+        if item.kind != "primitive":
+            raise AbiMismatch(f"{name}: {item.cname} is no integer")
+        form += f"{field.offset - at}x" if field.offset > at else ""
+        at = field.offset + ffi.sizeof(field.type)
+        if (count > 8 and ffi.sizeof(item) == 1) or item.cname == "char":
+            form += f"{count}s"
+        else:
+            code = _SIZES[ffi.sizeof(item)]
+            form += str(count) + (code.upper() if item.cname.startswith("uint") else code)
+    return struct.Struct(form + f"{ffi.sizeof(ctype) - at}x")
 
 
 def verify() -> None:

@@ -112,6 +112,7 @@ class Desk:
             if lib.ae_desk_slot(self.c, slot, name, len(name), rules.px_exp, rules.qty_exp):
                 self.left_out.append(rules.symbol)
         self._intent, self._out = ffi.new("ae_intent_t *"), ffi.new("ae_placed_t *")
+        self._intent_bytes = ffi.buffer(self._intent)
         self._trigger, self._why = ffi.new("ae_trigger_t *"), ffi.new("int *")
         self._ended = ffi.new("ae_placed_t[]", ENDED_AT_ONCE)
         self._conn: Conn | None = None
@@ -125,12 +126,25 @@ class Desk:
     # -- what is pushed ahead
 
     def refill(self) -> None:
-        """Reserve another block of ids when half of one is used; writes to the disk, so call it while idle."""
+        """
+        Reserve another block of ids when half of one is used; writes to the disk, so call it while idle.
+
+        Raises:
+            OSError: the disk refuses; what is left of the last block stays usable.
+        """
         if self._limit - self.encoder.seq <= self._block // 2:
             limit = self.encoder.seq + self._block
             self._reserve(limit)
             self._limit = limit
             lib.ae_desk_ids(self.c, limit)
+
+    def _refilled(self) -> bool:
+        """In the middle of an order: False where the disk refuses, and so is the order."""
+        try:
+            self.refill()
+        except OSError:
+            return False
+        return True
 
     def link(self, conn: Conn | None, logged_on: bool = False) -> None:
         """Orders leave on this open connection from now on, or come back UNSENT; logged_on: without a signature."""
@@ -150,11 +164,10 @@ class Desk:
 
     def place(self, place: Place, now_ns: int) -> Placed:
         """Check, record, sign and send; now_ns: wall, of the decision."""
-        reason = self.gate.encode(place, self._intent)
+        reason = self.gate.encode(place, self._intent_bytes)
         if reason:
             return Placed(refusal=reason)
-        if lib.ae_desk_place(self.c, self._intent, now_ns, self._out) == Refusal.NO_IDS:
-            self.refill()
+        if lib.ae_desk_place(self.c, self._intent, now_ns, self._out) == Refusal.NO_IDS and self._refilled():
             lib.ae_desk_place(self.c, self._intent, now_ns, self._out)
         return _placed(self._out)
 
@@ -179,7 +192,7 @@ class Desk:
         Returns:
             (handle, ACCEPTED), or (-1, why not). Limits are asked for when it fires.
         """
-        reason = self.gate.encode(place, self._intent)
+        reason = self.gate.encode(place, self._intent_bytes)
         if reason:
             return -1, reason
         rules = self.gate.rules[self._intent.symbol]
@@ -190,6 +203,8 @@ class Desk:
         trigger.px, trigger.until_ns, trigger.market = number.at(rules.px_exp), until_ns, market
         trigger.side, trigger.above, trigger.intent = int(watch), above, self._intent[0]
         handle = lib.ae_desk_arm(self.c, trigger, now_ns, self._why)
+        if self._why[0] == Refusal.NO_IDS and self._refilled():
+            handle = lib.ae_desk_arm(self.c, trigger, now_ns, self._why)
         return int(handle), Refusal(self._why[0])
 
     def disarm(self, handle: int) -> bool:

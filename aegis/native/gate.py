@@ -18,12 +18,14 @@ from aegis.config import Risk
 from aegis.errors import ConfigError, Inexact, Ours
 from aegis.limits import SYMBOLS_MAX
 from aegis.messages import Place, Refusal, Rules
+from aegis.native import abi
 from aegis.native._aegis import ffi, lib
 from aegis.units import ZERO, Num
 
 MONEY = ("order_notional", "position_notional", "total_notional", "loss_limit")
 _INT_MAX = 2**63 - 1
 _TAG_BYTES = 15
+_PACK_INTENT = abi.packer("ae_intent_t").pack_into
 
 
 def floor_at(value: Num, e: int) -> int:
@@ -79,6 +81,11 @@ def rules_of(rules: Rules) -> Any:
     )  # fmt: skip
 
 
+def tag_of(place: Place) -> str:
+    """The strategy's word as records and C hold it: what is longer or no ASCII is cut, for no order hangs on it."""
+    return place.tag.encode("ascii", "replace")[:_TAG_BYTES].decode("ascii")
+
+
 class Gate:
     """
     Caps, filters and state of one brain.
@@ -99,6 +106,7 @@ class Gate:
         if lib.ae_gate_init(self.c, caps_of(risk)):
             raise ConfigError("risk: a limit is nothing once rounded down to 8 decimal places")
         self.slots: dict[str, int] = {}
+        self._known: dict[str, tuple[int, int, int]] = {}  # symbol -> slot and exponents
         self.rules: list[Rules] = []
         self.left_out: dict[str, str] = {}
         for one in rules:
@@ -109,6 +117,7 @@ class Gate:
         self.sealed_by_kernel = bool(sealed)
         self._exposure, self._account = ffi.new("ae_gate_exposure_t *"), ffi.new("ae_gate_account_t *")
         self._intent, self._quote = ffi.new("ae_intent_t *"), ffi.new("ae_gate_quote_t *")
+        self._intent_bytes = ffi.buffer(self._intent)
         self._pages: dict[str, Any] = {}
         self._names: list[str] = []
 
@@ -122,6 +131,7 @@ class Gate:
             self.left_out[rules.symbol] = f"filters out of range, or more than {SYMBOLS_MAX} symbols"
             return
         self.slots[rules.symbol] = slot
+        self._known[rules.symbol] = (slot, rules.px_exp, rules.qty_exp)
         self.rules.append(rules)
 
     # -- what is bound
@@ -208,32 +218,33 @@ class Gate:
     # -- what is asked
 
     def encode(self, place: Place, into: Any) -> Refusal:
-        """Write a Place into an `ae_intent_t *`; ACCEPTED, or why it cannot be said (it is never rounded)."""
-        slot = self.slots.get(place.symbol)
-        if slot is None:
+        """Write a Place into the bytes of an `ae_intent_t`; ACCEPTED, or why it cannot be said (never rounded)."""
+        known = self._known.get(place.symbol)
+        if known is None:
             return Refusal.UNKNOWN_SYMBOL
-        rules = self.rules[slot]
+        slot, px_exp, qty_exp = known
+        price, px = place.price, 0
+        if price is not None:
+            try:
+                px = price.m if price.e == px_exp else price.at(px_exp)
+            except Inexact:
+                return Refusal.BAD_TICK
+            if not px:
+                return Refusal.BAD_TICK
         try:
-            px = 0 if place.price is None else place.price.at(rules.px_exp)
-        except Inexact:
-            return Refusal.BAD_TICK
-        try:
-            qty = place.qty.at(rules.qty_exp)
+            qty = place.qty.m if place.qty.e == qty_exp else place.qty.at(qty_exp)
         except Inexact:
             return Refusal.BAD_LOT
-        if place.price is not None and not px:
-            return Refusal.BAD_TICK
-        if max(abs(px), abs(qty)) > _INT_MAX:
+        if not (-_INT_MAX <= px <= _INT_MAX and -_INT_MAX <= qty <= _INT_MAX):
             return Refusal.BAD_INTENT
-        into.symbol, into.side, into.type, into.tif = slot, int(place.side), int(place.type), int(place.tif)
-        into.bits = lib.AE_GATE_REDUCE_ONLY if place.reduce_only else 0
-        into.px, into.qty = px, qty
-        into.tag = place.tag.encode("ascii", "replace")[:_TAG_BYTES]
+        tag = tag_of(place).encode("ascii")
+        bits = lib.AE_GATE_REDUCE_ONLY if place.reduce_only else 0
+        _PACK_INTENT(into, 0, slot, place.side, place.type, place.tif, bits, 0, 0, px, qty, tag)
         return Refusal.ACCEPTED
 
     def check(self, place: Place, now_ns: int) -> Refusal:
         """May it leave now? ACCEPTED is counted."""
-        reason = self.encode(place, self._intent)
+        reason = self.encode(place, self._intent_bytes)
         return reason or Refusal(lib.ae_gate_check(self.c, self._intent, now_ns))
 
     def quote(self, symbol: str, now_ns: int) -> tuple[Num, Num] | None:

@@ -26,6 +26,8 @@ from aegis.native.latency import LatencyBlock
 from aegis.native.ring import RingWriter
 from aegis.native.shm import Mapping
 
+_AT_HAND = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE  # no page is missing when a frame comes
+
 
 class Market:
     """
@@ -56,7 +58,7 @@ class Market:
             self._file.close()
             raise
         self._page = ffi.from_buffer(self._file.map)
-        self._memory = mmap.mmap(-1, lib.ae_market_bytes())
+        self._memory = mmap.mmap(-1, lib.ae_market_bytes(), flags=_AT_HAND)
         self._raw = ffi.from_buffer(self._memory)
         self.context = ffi.cast("ae_market_t *", self._raw)
         lib.ae_market_init(self.context, ring.ring, self._page)
@@ -89,7 +91,7 @@ class Market:
         word = name.encode("utf-8")
         book, keep = ffi.NULL, None
         if with_book and name not in self._index:
-            memory = mmap.mmap(-1, ffi.sizeof("ae_book_t"))
+            memory = mmap.mmap(-1, ffi.sizeof("ae_book_t"), flags=_AT_HAND)
             keep = (memory, ffi.from_buffer(memory))
             book = ffi.cast("ae_book_t *", keep[1])
         index = int(lib.ae_market_append(self.context, word, len(word), px_exp, qty_exp, book))

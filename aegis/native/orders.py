@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from aegis.messages import OrderRecord, OrderStep, OrderType, Side, Tif
+from aegis.native import abi
 from aegis.native._aegis import ffi
 from aegis.native.account import seq_of
-from aegis.native.records import get_nums, get_texts, put_nums, put_texts
+from aegis.native.records import get_nums, get_texts, pair, texts
 
 __all__ = ["pack", "seq_of", "unpack"]
 _ROOM = ffi.sizeof("ae_order_t") - ffi.offsetof("ae_order_t", "text")
 _REDUCE = 1
+_PACK = abi.packer("ae_order_t").pack
 
 
 def pack(r: OrderRecord) -> bytes:
@@ -24,15 +26,12 @@ def pack(r: OrderRecord) -> bytes:
     Raises:
         Inexact: a number or the strings do not fit.
     """
-    c = ffi.new("ae_order_t *")
-    c.now_ns, c.order_id, c.market_seq, c.account_seq = r.now_ns, r.order_id, r.market_seq, r.account_seq
-    c.digest = r.digest & (2**64 - 1)
-    c.step, c.side, c.type, c.tif = int(r.step), int(r.side), int(r.type), int(r.tif)
-    c.bits = _REDUCE if r.reduce_only else 0
-    c.state, c.reason = int(r.state), int(r.reason)
-    put_nums(c, (r.qty, r.price, r.filled_qty))
-    put_texts(c, _ROOM, (r.client_id, r.symbol, r.tag))
-    return bytes(ffi.buffer(c))
+    (qty, qty_e), (price, price_e), (filled, filled_e) = pair(r.qty), pair(r.price), pair(r.filled_qty)
+    return _PACK(
+        0, r.now_ns, r.order_id, r.market_seq, r.account_seq, r.digest & (2**64 - 1), qty, price, filled, qty_e,
+        price_e, filled_e, r.step, r.side, r.type, r.tif, _REDUCE if r.reduce_only else 0, r.state, r.reason,
+        texts(_ROOM, (r.client_id, r.symbol, r.tag)),
+    )  # fmt: skip
 
 
 def unpack(slot: Any) -> OrderRecord:

@@ -21,7 +21,7 @@ class Mapping:
     Args:
         path: the file.
         bytes_new: size to give a new or empty file; 0 = must exist.
-        lock: take the writer's lock; a living holder is refused.
+        lock: take the writer's lock; a living holder is refused. A writer has all pages at hand from the start.
 
     Raises:
         RingRefused: missing, empty, or written by a living process.
@@ -43,7 +43,7 @@ class Mapping:
             size = os.fstat(self._fd).st_size
             if not size:
                 raise RingRefused(f"{self.path}: empty")
-            self.map = mmap.mmap(self._fd, size)
+            self.map = mmap.mmap(self._fd, size, flags=mmap.MAP_SHARED | (mmap.MAP_POPULATE if lock else 0))
         except BaseException:
             os.close(self._fd)
             raise

@@ -26,6 +26,11 @@ TIMER: int = lib.AE_TURN_TIMER
 IDLE: int = lib.AE_TURN_IDLE
 ANEW: int = lib.AE_TURN_ANEW
 ENDED: int = lib.AE_TURN_ENDED
+DUE: int = lib.AE_TURN_DUE
+NEVER = 2**63 - 1
+step = lib.ae_turn_step  # for whoever turns in a loop: (c, until_ns)
+
+
 def memory_lock() -> bool:
     """Keep this process in memory; False where the machine does not permit it."""
     return bool(lib.ae_memory_lock() == 0)
@@ -43,6 +48,7 @@ class Turn:
     Attributes:
         c: the C state: `now_ns` (wall clock of the batch), `mono_ns`, `count`, counters.
         features: columns folded from every batch.
+        batches: a view for each number of records, for slicing costs more than most batches.
     """
 
     def __init__(
@@ -56,14 +62,14 @@ class Turn:
         at = ffi.offsetof("ae_turn_t", "batch")
         self._batch = whole[at : at + lib.AE_TURN_BATCH * abi.TICK.itemsize].view(abi.TICK)
         self._batch.flags.writeable = False
-        self._few = [self._batch[:n] for n in range(65)]  # slicing costs more than most batches
+        self.batches = [self._batch[:n] for n in range(lib.AE_TURN_BATCH + 1)]
         self._readers: list[RingReader | None] = [None, None]
         self._books: BooksReader | None = None
         self._desk: Desk | None = None
 
-    def step(self, timeout_ns: int) -> int:
-        """Wait at most so long (below 0: until a look is due) and take what came; bits of what was found."""
-        return int(lib.ae_turn_step(self.c, timeout_ns))
+    def step(self, until_ns: int) -> int:
+        """Wait until then at most (monotonic; 0: only look, NEVER) and take what came; bits of what was found."""
+        return int(lib.ae_turn_step(self.c, until_ns))
 
     def decided(self) -> int:
         """The strategy has answered for this batch (the next step says so by itself); returns the wall clock."""
@@ -71,8 +77,7 @@ class Turn:
 
     def batch(self) -> Any:
         """The records of the last step, dtype abi.TICK."""
-        count = self.c.count
-        return self._few[count] if count < len(self._few) else self._batch[:count]
+        return self.batches[self.c.count]
 
     def market(self, reader: RingReader, books: BooksReader | None = None) -> None:
         """Read this ring from its reader's cursor on, its depth runs thinned by this page; a new ring starts anew."""

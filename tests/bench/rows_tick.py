@@ -8,6 +8,7 @@ built with everything the machine has (-O3 -march=native); ours as it is shipped
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -28,6 +29,11 @@ RIVALS = ROOT / ".bench" / "rivals"
 SOURCES = ("scan", "digits", "levels", "decimal", "predict", "tick", "symbols")
 PACKAGES = {"pysimdjson": ("7.0.2", "simdjson/simdjson"), "yyjson": ("4.0.6", "yyjson/yyjson")}
 RUNS = 7
+AGAINST = {
+    "simdjson": "simdjson on-demand",
+    "simdjson_unordered": "simdjson on-demand, unordered",
+    "classify": "every byte classified once (AVX-512)",
+}
 
 
 def fetched(name: str) -> Path:
@@ -65,13 +71,14 @@ def built() -> Path:
             subprocess.run([*command, *includes, "-c", "-o", str(target)], check=True)
     program = BUILD / "tick_rivals"
     subprocess.run([*cpp, *includes, str(here / "tick_rivals.cpp"), *objects, "-o", str(program)], check=True)
+    ours = [str(BUILD / f"tick_{name}.o") for name in SOURCES]
+    book = ["cc", "-std=c11", "-O2", *includes, str(here / "book_turn.c"), str(ROOT / "csrc" / "book.c"), *ours]
+    subprocess.run([*book, "-o", str(BUILD / "book_turn")], check=True)
     return program
 
 
 def captured() -> list[bytes]:
     """Frames of a day of BTCUSDT."""
-    import gzip
-
     path = ROOT.parent / "shared" / "data" / "btcusdt_2024-08-08" / "capture.gz"
     if not path.exists():
         raise FileNotFoundError("no capture at ../shared/data/btcusdt_2024-08-08: nothing real to measure with")
@@ -105,12 +112,12 @@ def stored(name: str, frames: list[bytes]) -> Path:
     return path
 
 
-def measured(program: Path, frames: Path, rounds: int, *general: str) -> dict[str, Any]:
-    """Medians of several processes: nanoseconds a frame of each contender, pinned to one processor."""
+def measured(program: Path, *words: object) -> dict[str, Any]:
+    """Medians of several processes, pinned to one processor."""
     pin = ["taskset", "-c", str(max(os.sched_getaffinity(0)))] if shutil.which("taskset") else []
     runs = []
     for _ in range(RUNS):
-        done = subprocess.run([*pin, str(program), str(frames), str(rounds), *general], capture_output=True, text=True)
+        done = subprocess.run([*pin, str(program), *map(str, words)], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{program.name}: {done.stderr[-400:]}")
         runs.append(json.loads(done.stdout))
@@ -118,11 +125,19 @@ def measured(program: Path, frames: Path, rounds: int, *general: str) -> dict[st
 
 
 def row(found: dict[str, Any], what: str, ours: str, against: str, goal: float | None) -> Row:
-    names = {"yyjson": "yyjson", "simdjson": "simdjson on-demand", "simdjson_unordered": "simdjson on-demand, unordered"}
-    limit = names.get(against, "every byte classified once (AVX-512)")
+    limit = AGAINST.get(against, against)
     mine, theirs = found[ours], found[against]
     detail = f"{mine:.1f} / {theirs:.1f} ns, {found['digits']}, {found['rounds']:g} rounds kept of each of {RUNS} runs"
     return Row(what, limit, mine / theirs, goal, detail=detail)
+
+
+def stall(parsed: dict[str, Any]) -> Row:
+    """How long one huge frame holds up all others: parsed, and every price new to a full book."""
+    found = measured(BUILD / "book_turn", 2259, 41)
+    whole = found["parse"] + found["into"]
+    detail = f"{whole / 1000:.1f} µs ({found['parse'] / 1000:.1f} parsed, {found['into'] / 1000:.1f} into a full book)"
+    what = "2 259 new prices parsed and in the book: the stall of other symbols"
+    return Row(what, "yyjson, parse alone", whole / parsed["yyjson"], detail=detail)
 
 
 def rows(quick: bool) -> list[Row]:
@@ -144,6 +159,7 @@ def rows(quick: bool) -> list[Row]:
         row(plain, "general path, no prediction", "general", "simdjson_unordered", 1.0),
         row(mixed, "general path after failed predictions, keys in any order", "failed", "simdjson_unordered", 1.0),
         row(found["huge"], "depth frame of 2 259 levels", "predicted", "yyjson", None),
+        stall(found["huge"]),
         row(found["trade"], "trade frame → record", "predicted", "yyjson", None),
         row(found["ticker"], "bookTicker, AVX2 kernels", "avx2", "yyjson", None),
         row(found["ticker"], "bookTicker, scalar kernels", "scalar", "yyjson", None),

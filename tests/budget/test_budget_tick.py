@@ -20,10 +20,10 @@ FLAGS = ["-std=c11", "-O2", "-g", f"-I{ROOT / 'csrc'}"]  # as the extension is b
 BUDGETS = {
     ("ticker", "avx2"): 320,
     ("trade", "avx2"): 310,
-    ("depth", "avx2"): 17_100,
-    ("ticker", "scalar"): 1_900,
-    ("depth", "scalar"): 90_500,
-    ("ticker", "general"): 3_950,
+    ("depth", "avx2"): 16_100,
+    ("ticker", "scalar"): 1_360,
+    ("depth", "scalar"): 55_200,
+    ("ticker", "general"): 3_820,
 }
 
 pytestmark = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -72,6 +73,8 @@ class Desk:
 
     def __init__(self, ring: Ring, sent: Sent) -> None:
         self.ring, self.sent, self.linked, self.offset_ms = ring, sent, [], 0  # type: Ring, Sent, list[Any], int
+        self.gate = SimpleNamespace(halted=False)
+        self.encoder = SimpleNamespace(client_id="ae-1-1")
 
     def place(self, place: Place, now_ns: int) -> Placed:
         record = OrderRecord(step=OrderStep.INTENT, now_ns=now_ns, client_id="ae-1-0", symbol=place.symbol, state=1)

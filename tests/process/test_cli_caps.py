@@ -43,7 +43,9 @@ def test_a_raise_from_the_command_line(tmp_path: Path) -> None:
     assert "collar_bps 50 -> 80" in raised.stdout
     assert start(tmp_path, 80) == 80
     view = json.loads(aegis(tmp_path, "caps", "--json", collar=80).stdout)
-    assert view["caps"]["collar_bps"] == {"setting": "80", "in_force": "80", "next_start": "80"}
+    assert view["caps"]["collar_bps"] == {
+        "setting": "80", "remembered": "80", "in_force": None, "next_start": "80",
+    }  # fmt: skip
     assert [a["reason"] for a in view["acts"]] == ["thin books at night"]
     again = aegis(tmp_path, "caps", "raise", "--reason", "once more", collar=80)
     assert (again.returncode, "nothing to raise" in again.stdout) == (0, True)

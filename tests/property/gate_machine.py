@@ -6,8 +6,12 @@ many sequences are played.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gate_rig as rig
@@ -18,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from aegis.config import Risk
 from aegis.messages import OrderType, Place, Refusal, Side
 from aegis.native import gate as native_gate
+from aegis.native.ring import RingWriter
 from aegis.units import ZERO, Num
 
 SEQUENCES = int(os.environ.get("AEGIS_SEQUENCES", "1500"))
@@ -34,6 +39,14 @@ SYMBOLS = st.sampled_from("ABC")
 SIDES = st.sampled_from([Side.BUY, Side.SELL])
 
 
+@functools.cache
+def orders_ring() -> RingWriter:
+    """One ring in a file that goes with the process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return RingWriter(Path(folder.name) / "orders", 64, 256, "orders")
+
+
 def beside(symbol: str, at: int) -> int:
     """`at` 1/400 of the middle in ticks, toward the middle."""
     ticks = abs(at) * MIDDLE[symbol] // 400
@@ -45,18 +58,26 @@ class GateMachine(RuleBasedStateMachine):
 
     native: ClassVar[Any] = native_gate
     twins: ClassVar[bool] = True
+    desks: ClassVar[bool] = True
     met: ClassVar[Counter[str]] = Counter()
 
-    @initialize(held=st.integers(-2, 2), opened=st.booleans())
-    def begin(self, held: int, opened: bool) -> None:
-        """Prices everywhere, a position at most."""
-        self.world = rig.World(self.native, RISK, LISTED, twins=self.twins)
+    @initialize(held=st.integers(-2, 2), opened=st.booleans(), armed=st.booleans())
+    def begin(self, held: int, opened: bool, armed: bool) -> None:
+        """Prices everywhere, a position at most; armed: every second intent comes from a trigger."""
+        ring = orders_ring() if armed and self.desks else None
+        self.world = rig.World(self.native, RISK, LISTED, twins=self.twins, ring=ring)
+        self.asked = 0
         for symbol in "ABC":
             if opened or symbol != "C":
                 self.tick(symbol, 0, 1)
             self.world.top(symbol, None)
         self.world.position["A"] = Num(held * 5)
         self.world.tell_account()
+
+    def teardown(self) -> None:
+        """The desk's key goes."""
+        if hasattr(self, "world") and self.world.desk is not None:
+            self.world.desk.close()
 
     def price(self, symbol: str, ticks: int) -> Num:
         """A price near the middle, on the grid."""
@@ -146,13 +167,14 @@ class GateMachine(RuleBasedStateMachine):
         """Ask for an order: LIMIT `at` 1/400 of the middle beside the ask and `off` the grid, or MARKET (None)."""
         r = self.world.rules[symbol]
         price = None if at is None else max(self.limit_price(symbol, at) + off, Num(1, r.px_exp))
-        said = self.world.ask(
-            Place(
-                symbol=symbol, side=side, qty=Num(qty.at(r.qty_exp), r.qty_exp), price=price, reduce_only=reduce,
-                type=OrderType.MARKET if price is None else OrderType.LIMIT,
-            )
+        place = Place(
+            symbol=symbol, side=side, qty=Num(qty.at(r.qty_exp), r.qty_exp), price=price, reduce_only=reduce,
+            type=OrderType.MARKET if price is None else OrderType.LIMIT,
         )  # fmt: skip
-        self.met[said.name] += 1
+        self.asked += 1
+        armed = self.world.desk is not None and self.asked % 2 == 0
+        said = self.world.ask_armed(place) if armed else self.world.ask(place)
+        self.met[f"{said.name}, armed" if armed else said.name] += 1
         return said
 
     @rule(which=st.integers(0, 20), part=st.integers(0, 3), told=st.booleans())

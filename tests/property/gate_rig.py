@@ -22,6 +22,9 @@ from aegis.config import Risk
 from aegis.messages import OrderType, Place, Refusal, Rules, Side
 from aegis.native import abi
 from aegis.native import gate as native_gate
+from aegis.native.desk import Desk
+from aegis.native.encoder import Encoder
+from aegis.native.ring import RingWriter
 from aegis.orders.book import Exposure
 from aegis.risk.gate import Gate as Twin
 from aegis.risk.gate import View, limits_of
@@ -103,9 +106,12 @@ class World:
 
     Args:
         native: module with Gate, ffi and lib. risk: limits. listed: filters. twins: compare with the twin.
+        ring: writer of an orders ring; with it intents may also be armed at a desk.
     """
 
-    def __init__(self, native: Any, risk: Risk, listed: list[Rules], *, twins: bool = True) -> None:
+    def __init__(
+        self, native: Any, risk: Risk, listed: list[Rules], *, twins: bool = True, ring: RingWriter | None = None
+    ) -> None:
         self.risk, self.limits, self.twins = risk, limits_of(risk), twins
         self.gate = native.Gate(risk, listed)
         self.twin = Twin(self.limits, lambda p, r, reference: check_order(r, p, reference))
@@ -125,6 +131,9 @@ class World:
         self.stamps: list[int] = []
         self.now = 1_000_000 * SECOND
         self.account: dict[str, Any] = {}
+        self.desk = None
+        if ring is not None:
+            self.desk = Desk(self.gate, Encoder("key", b"s" * 32, 5000, 1), ring, lambda _limit: None)
         self.accepted = 0
         self.tell_account()
 
@@ -146,11 +155,18 @@ class World:
         self.seen[symbol].mark = (price, self.now)
 
     def _record(self, symbol: str, kind: int, px_exp: int, recv: int, **words: int) -> None:
+        batch = self._batch(symbol, kind, px_exp, recv, **words)
+        if self.desk is not None:
+            assert not self.desk.look(batch, self.now)  # nothing is armed but within ask_armed
+        else:
+            self.gate.ticks(batch)
+
+    def _batch(self, symbol: str, kind: int, px_exp: int, recv: int, **words: int) -> Any:
         batch = np.zeros(1, abi.TICK)
         facts = {"symbol": self.names.index(symbol), "kind": kind, "px_exp": px_exp, "recv_ns": recv, **words}
         for name, word in facts.items():
             batch[name] = word
-        self.gate.ticks(batch)
+        return batch
 
     def top(self, symbol: str, best: tuple[Num, Num] | None, *, trusted: bool = True, recv: int | None = None) -> None:
         """The books page shows this top (None: no levels)."""
@@ -210,7 +226,32 @@ class World:
     def ask(self, place: Place) -> Refusal:
         """Ask gate and judges; an accepted order is true from now on."""
         view = self.view(place.symbol)
-        said = self.gate.check(place, self.now)
+        return self._said(place, view, self.gate.check(place, self.now))
+
+    def ask_armed(self, place: Place) -> Refusal:
+        """The same from an armed trigger: the ticker says once more what it said, and it fires."""
+        seen, px, symbol = self.seen[place.symbol], self.rules[place.symbol].px_exp, place.symbol
+        if self.desk is None or seen.ticker is None or seen.ticker[1].sign() <= 0:
+            return self.ask(place)
+        bid, ask, _ = seen.ticker
+        handle, why = self.desk.arm(
+            place, self.names.index(symbol), Side.SELL, ask, above=False, until_ns=self.now + SECOND, now_ns=self.now
+        )
+        view = self.view(symbol)
+        if handle < 0:
+            assert why is not Refusal.HALTED or view.halted
+            assert why is not Refusal.BOOK_UNTRUSTED or not view.trusted
+            return why
+        assert view.trusted and not view.halted, "armed on a halt or an untrusted book"
+        batch = self._batch(symbol, abi.KIND_BOOK_TICKER, px, self.now, a=bid.at(px), b=1, c=ask.at(px), d=1)
+        seen.ticker, seen.last = (bid, ask, self.now), ask
+        view = self.view(symbol)
+        assert self.desk.look(batch, self.now)
+        (ended,) = self.desk.ended()
+        assert ended.placed is not None, ended
+        return self._said(place, view, ended.placed.refusal)
+
+    def _said(self, place: Place, view: View, said: Refusal) -> Refusal:
         if self.twins:
             expected = self.twin.check(place, view, self.now)
             assert expected == said, (expected.name, said.name, place, view)

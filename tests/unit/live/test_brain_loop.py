@@ -62,20 +62,25 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     made.turn.wait.close()
 
 
-def test_asyncio_lives_beside_turns_that_never_rest() -> None:
-    """Every turn finds more; tasks, timers and sockets go on all the same."""
+def test_asyncio_lives_beside_turns_that_never_rest(rig: Rig) -> None:
+    """Every turn finds a record; tasks, timers and sockets go on all the same."""
     turns = [0]
 
-    def hot(_left: int) -> bool:
-        turns[0] += 1
-        return turns[0] % 100 == 0  # what a descriptor that is ready, or a look, would say
+    def hot(until_ns: int) -> None:
+        found = turn.MARKET
+        while found == turn.MARKET:
+            rig.publish(1)
+            found = rig.turn.step(until_ns)
+            turns[0] += 1
 
     async def work(loop: HotLoop) -> None:
         here, there = socket.socketpair()
         here.setblocking(False)
+        rig.turn.wait.watch(loop.hot.fileno())
         loop.hot.hot = hot
         for _ in range(20):
             await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
             there.send(b"x")
             assert await loop.sock_recv(here, 1) == b"x"
         here.close()
@@ -85,25 +90,6 @@ def test_asyncio_lives_beside_turns_that_never_rest() -> None:
     assert turns[0] > 100
 
 
-def test_work_queued_by_a_turn_is_done_at_once() -> None:
-    """A turn that makes a task need not say so: the loop sees its queue."""
-
-    async def work(loop: HotLoop) -> bool:
-        done = asyncio.Event()
-        asked = []
-
-        def hot(_left: int) -> bool:
-            if not asked:
-                asked.append(1)
-                loop.call_soon(done.set)
-            return False
-
-        loop.hot.hot = hot
-        return await done.wait()
-
-    assert drive(work)
-
-
 def test_a_fault_of_a_turn_reaches_who_waits() -> None:
     """And ends the turns."""
 
@@ -111,7 +97,7 @@ def test_a_fault_of_a_turn_reaches_who_waits() -> None:
         failed = loop.create_future()
         loop.hot.fault = failed.set_exception
 
-        def hot(_left: int) -> bool:
+        def hot(_until_ns: int) -> None:
             raise ZeroDivisionError("planted")
 
         loop.hot.hot = hot
@@ -131,12 +117,10 @@ def test_records_descriptors_and_timers_wake_the_same_wait(rig: Rig) -> None:
         seen: list[int] = []
         waiting = asyncio.Event()
 
-        def hot(left: int) -> bool:
-            found = rig.turn.step(left)
-            if found & turn.MARKET:
+        def hot(until_ns: int) -> None:
+            if rig.turn.step(until_ns) & turn.MARKET:
                 seen.extend(rig.turn.batch()["recv_ns"].tolist())
                 waiting.set()
-            return found != turn.MARKET or waiting.is_set()
 
         rig.turn.wait.watch(loop.hot.fileno())
         loop.hot.hot = hot
@@ -163,7 +147,7 @@ def test_a_turn_says_what_it_found(rig: Rig) -> None:
     assert step(0) & (turn.MARKET | turn.ACCOUNT) == 0
     rig.publish(5, 6)
     rig.account.publish(bytes(256))
-    found = step(-1)
+    found = step(turn.NEVER)
     assert found & turn.MARKET
     assert found & turn.ACCOUNT
     assert rig.turn.batch()["recv_ns"].tolist() == [5, 6]
@@ -176,19 +160,19 @@ def test_a_look_and_a_timer_come_due_without_any_record(rig: Rig) -> None:
     """The wait ends for them by itself."""
     found = 0
     while found & (turn.LOOK | turn.TIMER) != turn.LOOK | turn.TIMER:
-        found |= rig.turn.step(-1)
+        found |= rig.turn.step(turn.NEVER)
     assert not found & turn.MARKET
 
 
 def test_a_new_writer_makes_features_start_anew(rig: Rig) -> None:
     """What an earlier feed said does not count."""
     rig.publish(5)
-    rig.turn.step(-1)
+    rig.turn.step(turn.NEVER)
     path = rig.market.path
     rig.market.close()
     rig.market = RingWriter(path, 1024, 64, "market")
     rig.publish(6)
-    assert rig.turn.step(-1) & turn.ANEW
+    assert rig.turn.step(turn.NEVER) & turn.ANEW
     touch = rig.turn.features.touch(0)
     assert touch is not None
     assert touch.recv_ns == 6
@@ -198,11 +182,11 @@ def test_a_new_writer_makes_features_start_anew(rig: Rig) -> None:
 def test_a_strategy_over_its_budget_is_counted(rig: Rig) -> None:
     """Time from the batch to the next step, or to `decided`."""
     rig.publish(5)
-    rig.turn.step(-1)
+    rig.turn.step(turn.NEVER)
     rig.turn.decided()
     rig.turn.c.budget_ns = -1
     rig.publish(6)
-    rig.turn.step(-1)
+    rig.turn.step(turn.NEVER)
     before = rig.turn.c.over_budget
     rig.turn.step(0)
     assert rig.turn.c.over_budget == before + 1

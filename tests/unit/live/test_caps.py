@@ -12,6 +12,8 @@ from aegis.config import Aegis, Config, Risk
 from aegis.errors import ConfigError
 from aegis.live import caps
 from aegis.live.log import Log
+from aegis.native.control import ControlPage
+from aegis.native.gate import Gate
 
 
 def config(root: Path, **risk: object) -> Config:
@@ -106,3 +108,11 @@ def test_the_memory_must_be_written(tmp_path: Path) -> None:
     (tmp_path / "main").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(ConfigError):
         start(tmp_path)
+
+
+def test_the_caps_in_force_are_shown_under_the_names_of_the_settings(tmp_path: Path) -> None:
+    """What the sealed gate holds comes back from the control page as the settings were written."""
+    block = ControlPage(tmp_path / "control", create=True).block("brain")
+    assert caps.sealed(block) == {}
+    caps.publish(block, Gate(msgspec.structs.replace(Risk(), loss_limit="0.5"), []))
+    assert caps.sealed(block) == caps.written(Risk()) | {"loss_limit": "0.5"}

@@ -25,7 +25,7 @@ from aegis.units import ZERO, Num
 
 NOW = 1_795_000_000_000_000_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-FAR = NOW + 10**15
+FAR = 2**62
 WIDE = Risk(
     order_notional_max="1000000", position_notional_max="100000000", total_notional_max="1000000000", orders_per_s=1000,
     open_orders_max=1000,

@@ -148,7 +148,7 @@ def test_ids_are_reserved_before_they_are_used(tmp_path: Path) -> None:
     assert rig.blocks == [4, 8, 12, 14]
     out = ffi.new("ae_placed_t *")
     intent = ffi.new("ae_intent_t *")
-    rig.gate.encode(buy(), intent)
+    rig.gate.encode(buy(), ffi.buffer(intent))
     said = [lib.ae_desk_place(rig.d.c, intent, NOW + (20 + i) * MS, out) for i in range(6)]
     assert said == [0, 0, 0, 0, int(Refusal.NO_IDS), int(Refusal.NO_IDS)]
     rig.close()

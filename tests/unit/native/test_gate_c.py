@@ -171,6 +171,28 @@ def test_dust_is_rounded_against_us(bench: Bench) -> None:
     assert bench.ask(msgspec.structs.replace(leave, qty=N("10"))) is Refusal.ACCEPTED
 
 
+def test_a_sum_with_more_digits_than_it_keeps_is_rounded_up(tmp_path: Path) -> None:
+    """10 less 0.00000001 beside 0.00000001000000000001 held elsewhere is over 10, in the twentieth place."""
+    fine = msgspec.structs.replace(RULES, tick=N("0.00000001"), min_notional=ZERO, lot=N("1"), px_exp=8, qty_exp=0,
+                                   qty_min=N("1"), market_lot=N("1"), market_qty_min=N("1"))  # fmt: skip
+    dust = msgspec.structs.replace(
+        RULES, symbol="D", tick=N("0.000000000001"), lot=N("0.00000001"), px_exp=12, qty_exp=8, qty_min=ZERO,
+        market_qty_min=ZERO, market_lot=N("0.00000001"),
+    )  # fmt: skip
+    market = Market([("X", 8, 0)], RingWriter(tmp_path / "market", 1024, 64, "market"), tmp_path / "books")
+    assert market is not None
+    for held, said in (("0", Refusal.ACCEPTED), ("0.00000001", Refusal.TOTAL_NOTIONAL)):
+        gate = Gate(msgspec.structs.replace(RISK, total_notional_max="10"), [fine, dust])
+        page = BooksReader(tmp_path / "books")
+        gate.books(page, page.symbols())
+        entry = np.frombuffer(page._file.map, abi.BOOK_ENTRY, 1, abi.BOOKS_HEADER.itemsize)
+        entry["trusted"], entry["recv_ns"] = 1, NOW
+        gate.account(open_orders=0, pnl=ZERO, reconciled_until_ns=2**62)
+        gate.exposure("D", N(held), Exposure(), price=N("1.000000000001"))
+        tick(gate, 999999998, 999999999, 8)
+        assert gate.check(Place(symbol="X", side=Side.BUY, qty=N("1"), price=N("9.99999999")), NOW) is said
+
+
 @pytest.mark.parametrize(("bid", "ask", "px_exp", "quote"), [
     (99, 100, 0, ("99.0", "100.0")), (9999, 10001, 2, ("99.9", "100.1")), (99999, 100000, 3, ("99.9", "100.0")),
     (0, 1000, 1, None), (999, 0, 1, None), (999, 1000, 200, None), (2**62, 2**62, 0, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from aegis.messages import Halt, OrderStep, Place, Refusal, Side
 from aegis.native import abi
 from aegis.native.desk import End, Sent
+from aegis.native.ring import RingReader, RingWriter
+from aegis.native.turn import ENDED, MARKET, Turn
+from aegis.native.wait import Wait
 from aegis.units import Num
 
 HOUR = 3600 * 10**9
@@ -168,6 +172,27 @@ def test_what_cannot_be_armed(rig: Rig) -> None:
     assert said(price=Num(0)) is said(price=Num(12345, 2)) is said(price=Num(2**70)) is Refusal.BAD_TICK
     assert said(buy(symbol="NONE")) is Refusal.UNKNOWN_SYMBOL
     assert said(buy("0.15")) is Refusal.BAD_TICK
+
+
+def test_on_the_brains_turn(rig: Rig, tmp_path: Path) -> None:
+    """A turn fires before the strategy sees the batch; when records were lost, what is armed ends unfired."""
+    market = RingWriter(tmp_path / "market", 64, 64, "market")
+    turn = Turn(Wait("block"), 60_000, 1_000_000)
+    turn.desk(rig.d)
+    turn.market(RingReader(tmp_path / "market"))
+    now = time.time_ns()
+    arm(rig, until_ns=now + HOUR)
+    rig.page.entries[0].recv_ns = now
+    market.publish(ticker(ask=670000, at=now))
+    assert turn.step(0) & (ENDED | MARKET) == ENDED | MARKET
+    assert [e.why for e in rig.d.ended()] == [End.FIRED] and len(rig.frames()) == 1
+    last = arm(rig, until_ns=now + HOUR, now_ns=now)
+    for _ in range(100):
+        market.publish(ticker(ask=670001, at=now))
+    market.publish(ticker(ask=670000, at=now))
+    assert turn.step(0) & ENDED
+    assert [(e.handle, e.why) for e in rig.d.ended()] == [(last, End.UNTRUSTED)] and rig.frames() == []
+    market.close()
 
 
 @settings(max_examples=60, deadline=None)
