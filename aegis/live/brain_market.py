@@ -44,6 +44,7 @@ class MarketView:
             inode = self._page.stat().st_ino
             if self._books is None or inode != self._inode:
                 self._books, self._inode = BooksReader(str(self._page)), inode
+                self.names = []  # as many as before may be others
             names = self._books.symbols()
         except (OSError, AegisError):
             return

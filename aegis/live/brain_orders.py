@@ -136,8 +136,7 @@ class Entry:
             return
         read = sum(order.trades.values(), ZERO)
         if order.filled > read and (order.done or order.filled > before):
-            self.settler.unseen[order.symbol] = (order, self.clock.now_ns())
-            self.touched.add(order.symbol)
+            self.settler.told(order)
 
     # -- intents
 
@@ -217,7 +216,7 @@ class Entry:
             if good:
                 self.take(answer.get("result"))
             elif flight is not None:
-                self._cancel_doubt(flight.client_id)
+                self._not_canceled(flight.client_id, answer)
             return
         self.acknowledged(self.clock.now_ns() - flight.written_ns)
         if good:
@@ -231,6 +230,14 @@ class Entry:
             self._lost(flight.client_id)
         else:
             self._failed(flight.client_id, e)
+
+    def _not_canceled(self, client_id: str, answer: dict[str, Any]) -> None:
+        """A cancel was refused; by its timestamp: again, by a measured clock, for nobody else would measure it."""
+        e, order = self.ws.refusal(answer, write=True), self.orders.get(client_id)
+        if isinstance(e, VenueError) and e.code == CLOCK_CODE and order is not None and not order.done:
+            self.spawn(self.cancel_slowly(Cancel(symbol=order.symbol, client_id=client_id)))
+        else:
+            self._cancel_doubt(client_id)
 
     def on_state(self, conn: Any) -> None:
         """The order connection is up (conn), or gone (None): then what it carried is unknown."""
@@ -322,6 +329,8 @@ class Entry:
                 return await self.ws.call(method, params, SEND_S)
             except Unreachable:
                 pass
+            finally:
+                self.desk.clock(self.ws.clock_offset_ms)  # it may have been measured
         return await self._by_rest(method, params, rest_call)
 
     async def cancel_slowly(self, cancel: Cancel) -> None:

@@ -26,6 +26,7 @@ AUDIT_NS = 30_000 * MS
 MARGIN_NS = 2_000 * MS
 ABSENT_ANSWERS = 3
 SEND_S = 3.0
+PASS_NS = 10_000 * MS  # a pass of reconciliation may have looked so long before its end
 _GONE = -2013
 
 
@@ -47,14 +48,14 @@ class Settler:
         proof_ns: age from which -2013 may prove absence.
 
     Attributes:
-        unseen: symbol -> (order with fills that an answer told of and no trade yet, when the newest was told).
+        unseen: symbol -> client id -> (order with fills that an answer told of and no trade yet, when the newest was).
     """
 
     def __init__(self, entry: Any, proof_ns: int) -> None:
         self._entry, self._proof_ns = entry, proof_ns
         self._asking: dict[str, Asking] = {}
         self._held: set[str] = set()
-        self.unseen: dict[str, tuple[Order, int]] = {}
+        self.unseen: dict[str, dict[str, tuple[Order, int]]] = {}
 
     def ask(self, client_id: str, at_ns: int) -> None:
         """Ask about this order from `at_ns` on."""
@@ -94,10 +95,23 @@ class Settler:
             if not asking.busy and now >= asking.at_ns:
                 asking.busy = True
                 entry.spawn(self._ask(order, asking))
-        for symbol, (order, _) in list(self.unseen.items()):
-            if sum(order.trades.values(), ZERO) >= order.filled:
+        for symbol, orders in list(self.unseen.items()):
+            for client_id, (order, _) in list(orders.items()):
+                if sum(order.trades.values(), ZERO) >= order.filled:
+                    del orders[client_id]
+            if not orders:
                 del self.unseen[symbol]
                 entry.touched.add(symbol)
+
+    def told(self, order: Order) -> None:
+        """An answer was the first to tell of a fill of this order: it is no longer open, and not yet position."""
+        self.unseen.setdefault(order.symbol, {})[order.client_id] = (order, self._entry.clock.now_ns())
+        self._entry.touched.add(order.symbol)
+
+    def untold(self, symbol: str, reconciled_ns: int) -> bool:
+        """Whether a fill is missing here that the pass which ended then need not have seen."""
+        orders = self.unseen.get(symbol, {})
+        return any(told_ns + PASS_NS >= reconciled_ns for _, told_ns in orders.values())
 
     async def leftovers(self) -> None:
         """Book and cancel what an earlier brain left open on the venue, and ask about all that is recorded."""

@@ -51,14 +51,13 @@ class Truth:
         entry, page = self._entry, self._positions.page
         touched, entry.touched = entry.touched, set()
         for symbol in touched:
-            unseen = entry.settler.unseen.get(symbol)
             position = self._positions.position(symbol)
             if position:
                 self._held.add(symbol)
             open_ = entry.orders.exposure(symbol)
             self._gate.exposure(
                 symbol, position, open_, price=self._price(symbol) if position or open_.count else ZERO,
-                halted=symbol in entry.halted, settled=unseen is None or page.reconciled_ns > unseen[1],
+                halted=symbol in entry.halted, settled=not entry.settler.untold(symbol, page.reconciled_ns),
             )  # fmt: skip
         self._gate.account(
             open_orders=len(entry.orders.live), pnl=self._pnl, paused_until_ns=entry.paused_until_ns,

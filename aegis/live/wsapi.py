@@ -259,6 +259,8 @@ class WsApi:
         until = detail.get("retryAfter") if isinstance(detail, dict) else None
         after = str(max(1, (until - now_ms) // 1000)) if isinstance(until, int) else None
         code = status if isinstance(status, int) else 0
+        if write and not 400 <= code < 600:  # no refusal of the venue's making
+            return OrderUnknown(f"answered ({status!r}): {error!r:.100}")
         return classify(code, _encode(error), write=write, retry_after=after, now_ms=now_ms)
 
     def _tell(self, conn: Conn | None) -> None:

@@ -15,7 +15,7 @@ from aegis.errors import OrderUnknown, VenueError
 from aegis.live.brain_orders import Entry
 from aegis.live.clock import Clock
 from aegis.live.log import Log
-from aegis.messages import Place, Side
+from aegis.messages import Cancel, Place, Side
 from aegis.native.desk import Sent
 from aegis.orders.states import State
 from aegis.units import ZERO, Num
@@ -140,3 +140,41 @@ def test_what_an_earlier_brain_left_is_booked_and_ours_is_left_alone() -> None:
     assert state(entry) is State.WORKING
     left = entry.orders.get("ae-0-5")
     assert left is not None and left.state is State.UNKNOWN and left.open_qty == Num(3) and left.price != ZERO
+
+
+def test_two_orders_told_by_answers_are_two_doubts() -> None:
+    """The second's trades prove nothing of the first's; a pass that ended well after both does."""
+    played = Played(answers=(good("NEW", "0"),))
+    settler = played.entry.settler
+    first = played.entry.orders.get("ae-1-0")
+    second = played.entry.orders.add("ae-1-1", PLACE, SECOND)
+    assert first is not None
+    first.cumulative = second.cumulative = Num(2)
+    settler.told(first)
+    settler.told(second)
+    second.trades[1] = Num(2)
+    played.entry.settle()
+    now = played.now[0]
+    assert settler.untold("X", now + SECOND) and not settler.untold("X", now + 11 * SECOND)
+    first.trades[1] = Num(2)
+    played.entry.settle()
+    assert not settler.untold("X", 0) and not settler.unseen
+
+
+def test_a_cancel_refused_by_its_timestamp_is_asked_for_again() -> None:
+    """Who only cancels would never measure the clock otherwise; the desk learns of it too."""
+
+    async def play() -> None:
+        ring, now = Ring(), [SECOND]
+        ws = Script(ring, row("CANCELED", "0"))
+        entry = entry_of(ring, Script(ring), ws, now)
+        entry.follow(PLACE, entry.desk.place(PLACE, now[0]))
+        entry.on_answer("ae-1-0", good("NEW", "0"))
+        entry.cancel(Cancel(symbol="X", client_id="ae-1-0"))
+        ws.clock_offset_ms = 99  # what `call` measures when it is refused
+        entry.on_answer("c-ae-1-0", bad(-1021))
+        await entry.pending(5)
+        assert [what for what, _ in ws.asked] == ["c-ae-1-0", "order.cancel"]
+        assert state(entry) is State.CANCELED and entry.desk.offset_ms == 99
+
+    asyncio.run(play())

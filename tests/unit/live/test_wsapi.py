@@ -264,3 +264,13 @@ def test_pauses_grow_to_a_cap() -> None:
     """Law: back-off doubles, is capped, and at least half of it is always waited."""
     assert [pause_s(n, 1.0) for n in range(3)] == [0.1, 0.2, 0.4]
     assert pause_s(1000, 0.0) == BACKOFF_MAX_S / 2
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"status": 0}, {"status": "400"}, {"status": 302, "error": {"code": -2019}}, {"error": "no"}]
+)
+def test_an_answer_that_proves_nothing_leaves_the_order_unknown(answer: dict[str, Any]) -> None:
+    """For a write, whatever is not known to have failed may live on the venue."""
+    api = WsApi(Venue(ws_api_url="ws://127.0.0.1:1/"), HMAC_KEY, Clock())
+    assert isinstance(api.refusal(answer, write=True), OrderUnknown)
+    assert isinstance(api.refusal({"status": 400, "error": {"code": -2019, "msg": "no"}}, write=True), VenueError)
