@@ -1,4 +1,4 @@
-"""What a record may cost the brain in C: its features, and a whole turn (callgrind counts: a busy machine blurs nothing)."""
+"""What a record may cost the brain in C: its features, and a whole turn (counted, so a busy machine blurs nothing)."""
 
 from __future__ import annotations
 
