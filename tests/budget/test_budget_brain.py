@@ -1,4 +1,4 @@
-"""What the fold of one record may cost in instructions (callgrind counts, so a busy machine blurs nothing)."""
+"""What a record may cost the brain in C: its features, and a whole turn (counted, so a busy machine blurs nothing)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-QUOTE_MAX, TRADE_MAX, ROUNDS = 440, 310, 4000
+QUOTE_MAX, TRADE_MAX, TURN_MAX, ROUNDS = 440, 310, 1000, 4000
 FLAGS = "-std=c11 -O2 -g -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 
 
-def built(tmp_path: Path, *defines: str) -> Path:
-    """The counting program."""
-    program = tmp_path / "fold"
-    sources = [str(HERE / "fold_features.c"), str(ROOT / "csrc" / "features.c")]
-    subprocess.run(["cc", *FLAGS, *defines, f"-I{ROOT / 'csrc'}", *sources, "-lm", "-o", str(program)], check=True)
+def built(tmp_path: Path, name: str, *defines: str) -> Path:
+    """A counting program."""
+    program = tmp_path / name
+    sources = [str(HERE / f"{name}.c"), *map(str, sorted((ROOT / "csrc").glob("*.c")))]
+    libs = ["-lssl", "-lcrypto", "-lm", "-pthread"]
+    subprocess.run(["cc", *FLAGS, *defines, f"-I{ROOT / 'csrc'}", *sources, *libs, "-o", str(program)], check=True)
     return program
 
 
@@ -45,7 +46,7 @@ needs = pytest.mark.skipif(
 @needs
 def test_a_record_is_folded_within_its_budget(tmp_path: Path) -> None:
     """One quote or trade in a batch of its own, the list of changed symbols and its copy included."""
-    program = built(tmp_path)
+    program = built(tmp_path, "fold_features")
     quote, trade = per_record(program, 0), per_record(program, 1)
     print(f"instructions: quote {quote:.0f} of {QUOTE_MAX}, trade {trade:.0f} of {TRADE_MAX}")
     assert quote <= QUOTE_MAX
@@ -55,4 +56,23 @@ def test_a_record_is_folded_within_its_budget(tmp_path: Path) -> None:
 @needs
 def test_the_budget_notices_a_fold_done_twice(tmp_path: Path) -> None:
     """The planted fault goes red."""
-    assert per_record(built(tmp_path, "-DAE_MUTANT_SLOW"), 0) > QUOTE_MAX
+    assert per_record(built(tmp_path, "fold_features", "-DAE_MUTANT_SLOW"), 0) > QUOTE_MAX
+
+
+def per_turn(program: Path) -> float:
+    """Instructions of one step that takes a quote, without its publishing."""
+    return per_record(program, 1) - per_record(program, 0)
+
+
+@needs
+def test_a_turn_is_taken_within_its_budget(tmp_path: Path) -> None:
+    """Wait, take, fold, stamp: one quote."""
+    spent = per_turn(built(tmp_path, "turn_brain"))
+    print(f"instructions: turn {spent:.0f} of {TURN_MAX}")
+    assert spent <= TURN_MAX
+
+
+@needs
+def test_the_budget_notices_a_turn_too_many(tmp_path: Path) -> None:
+    """The planted fault goes red."""
+    assert per_turn(built(tmp_path, "turn_brain", "-DAE_MUTANT_SLOW")) > TURN_MAX
