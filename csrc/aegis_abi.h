@@ -872,6 +872,8 @@ void ae_desk_ids(ae_desk_t *desk, uint64_t limit);
 void ae_desk_clock(ae_desk_t *desk, int64_t offset_ms);
 void ae_desk_hist(ae_desk_t *desk, ae_hist_block_t *block);
 int ae_desk_place(ae_desk_t *desk, const ae_intent_t *intent, int64_t now_ns, ae_placed_t *out);
+int ae_desk_order(ae_desk_t *desk, uint32_t slot, int side, int type, int tif, int reduce_only, int64_t px, int px_exp,
+                  int64_t qty, int qty_exp, const char *tag, int64_t now_ns, ae_placed_t *out);
 int ae_desk_arm(ae_desk_t *desk, const ae_trigger_t *trigger, int64_t now_ns, int *refusal);
 int ae_desk_disarm(ae_desk_t *desk, int trigger);
 void ae_desk_disarm_all(ae_desk_t *desk, int why);

@@ -10,6 +10,7 @@
  * its first byte leaves; an id is used once, and only below what was reserved; an armed trigger fires once or ends, and
  * either way is handed back once; on a halt, a book that is not trusted, or its hour, it ends.
  * One thread (the brain's) calls everything here; no function allocates. Clock: two reads per order, for its stamps. */
+#define _GNU_SOURCE
 #include "ae_internal.h"
 
 enum { STEP_INTENT = 1, STATE_INTENT = 1, LOG2_TRIGGERS = 8 };
@@ -196,6 +197,51 @@ int ae_desk_place(ae_desk_t *d, const ae_intent_t *in, int64_t now_ns, ae_placed
     if (out->sent != AE_UNSENT)
         ae_hist_add(d->hist, AE_HOP_WRITTEN, out->written_ns - out->gated_ns);
     return 0;
+}
+
+/* `m` at exponent `from` as a number at `to`: 0, 1 it has more digits, 2 it does not fit. Never rounds. */
+static int rescale(int64_t *m, int from, int to)
+{
+    for (; from > to && *m; from--) {
+        if (*m % 10)
+            return 1;
+        *m /= 10;
+    }
+    for (; from < to && *m; from++)
+        if (__builtin_mul_overflow(*m, (int64_t)10, m))
+            return 2;
+    return 0;
+}
+
+/* ae_desk_place for an order said in numbers, for a caller to whom each field of a struct is a call: price and quantity
+ * as mantissa and exponent (px_exp below 0: no price), tag of at most 15 bytes ending in 0 (longer ones are cut). The
+ * same results; BAD_TICK, BAD_LOT, BAD_INTENT also for what cannot be said at the slot's exponents. now_ns 0: now. */
+int ae_desk_order(ae_desk_t *d, uint32_t slot, int side, int type, int tif, int reduce_only, int64_t px, int px_exp,
+                  int64_t qty, int qty_exp, const char *tag, int64_t now_ns, ae_placed_t *out)
+{
+    ae_intent_t in = {.symbol = (uint16_t)slot, .side = (int8_t)side, .type = (uint8_t)type, .tif = (uint8_t)tif};
+    in.bits = reduce_only ? AE_GATE_REDUCE_ONLY : 0;
+    int refusal = slot < AE_SYMBOLS_MAX && d->slots[slot].used ? AE_REFUSAL_ACCEPTED : AE_REFUSAL_UNKNOWN_SYMBOL;
+    if (!refusal) {
+        const slot_t *s = &d->slots[slot];
+        int bad_px = px_exp < 0 ? 0 : rescale(&px, px_exp, s->px_exp), bad_qty = rescale(&qty, qty_exp, s->qty_exp);
+        if (bad_px == 1 || (px_exp >= 0 && !px))
+            refusal = AE_REFUSAL_BAD_TICK;
+        else if (bad_qty == 1)
+            refusal = AE_REFUSAL_BAD_LOT;
+        else if (bad_px || bad_qty)
+            refusal = AE_REFUSAL_BAD_INTENT;
+    }
+    in.px = px_exp < 0 ? 0 : px;
+    in.qty = qty;
+    memcpy(in.tag, tag, strnlen(tag, sizeof in.tag - 1));
+    if (refusal) {
+        memset(out, 0, sizeof *out);
+        out->trigger = -1;
+        out->refusal = refusal;
+        return refusal;
+    }
+    return ae_desk_place(d, &in, now_ns ? now_ns : ae_hist_now(), out);
 }
 
 static int handle_of(const ae_desk_t *d, const armed_t *t)

@@ -13,7 +13,6 @@
 #include "ae_internal.h"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 
 enum { MARKET = 0, ACCOUNT = 1 };
@@ -50,6 +49,13 @@ static void forget(ae_turn_t *turn)
         ae_desk_disarm_all(turn->desk, AE_ENDED_UNTRUSTED);
 }
 
+/* Have all pages of a mapping in memory before they are needed. */
+static void touch(const void *from, uint64_t bytes)
+{
+    for (uint64_t at = 0; at < bytes; at += 4096)
+        (void)__atomic_load_n((const uint8_t *)from + at, __ATOMIC_RELAXED); /* a look, no data */
+}
+
 /* Read the market from this ring (NULL: none) and wait for it at place 0; all starts anew. books_page: for ae_take,
  * NULL: none yet. Call it again with a new page. Owner's thread, as for all here. */
 void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor, const void *books_page)
@@ -60,6 +66,8 @@ void ae_turn_market(ae_turn_t *turn, const ae_ring_t *ring, ae_cursor_t *cursor,
     turn->market = ring;
     turn->taken = cursor;
     turn->epoch = ring ? ring->header->epoch : 0;
+    if (ring)
+        touch(ring->header, ae_ring_bytes(ring->mask + 1, ring->slot_bytes));
     ae_wait_ring(turn->wait, MARKET, ring, cursor);
     forget(turn);
 }
@@ -186,11 +194,9 @@ int ae_turn_step(ae_turn_t *turn, int64_t until_ns)
     return found;
 }
 
-/* Keep what the process has in memory now, and what it maps later where that cannot make an allocation fail. 0, or AE_BAD
- * where the machine does not permit it (nothing is kept then). */
+/* Keep in memory what the process has there now, and whatever it touches later. 0, or AE_BAD where the machine does not
+ * permit it (nothing is kept then). */
 int ae_memory_lock(void)
 {
-    struct rlimit limit;
-    int all = getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
-    return mlockall(all ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT) ? AE_BAD : 0;
+    return mlockall(MCL_CURRENT | MCL_ONFAULT) ? AE_BAD : 0;
 }

@@ -25,14 +25,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from path_tools import build, certificate, cpu_s, until
+
 from aegis.native.latency import Histogram, LatencyPage
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-BUILD = ROOT / "build" / "bench"
-CFLAGS = "-std=c11 -O2 -g -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 SECRET, KEY = "path-bench-secret", "path-bench-key-" + 49 * "0"  # as long as a real one, and as the bare loop's
-START_S, STOP_S = 30.0, 5.0
+STOP_S = 5.0
 STEADY = 1.15  # the limit of a pair may differ by this factor before and after
 HOPS_OF = {
     "feed": ("receive", "parsed", "published"),
@@ -95,31 +95,14 @@ class Lost(AssertionError):
     """A mark without its order, or with two."""
 
 
-def build(name: str) -> Path:
-    """A program of `c/`, compiled when its source is newer."""
-    made, source = BUILD / name, HERE / "c" / f"{name}.c"
-    newest = max(p.stat().st_mtime for p in (source, HERE / "c" / "wire.h"))
-    if not made.exists() or made.stat().st_mtime < newest:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        fresh = made.with_suffix(f".{os.getpid()}")
-        subprocess.run(["gcc", *CFLAGS, str(source), "-lssl", "-lcrypto", "-o", str(fresh)], check=True)
-        fresh.replace(made)
-    return made
-
-
-def jitter(cpu: int, ms: int = 300) -> dict[str, int]:
-    """The machine's own holes on a processor: see `c/jitter.c`."""
-    return dict(json.loads(subprocess.check_output([str(build("jitter")), str(cpu), str(ms)])))
-
-
 class Peer:
     """
-    The venue process. `tls`: paths of certificate and key. Attribute `one`: a mark waits until the one before it was
+    The venue process. `tls`: file of its certificate and key. Attribute `one`: a mark waits until the one before it was
     answered (for orders armed ahead, of which one lies ready at a time); True for both sides of a pair or for none.
     """
 
-    def __init__(self, cpu: int, tls: tuple[Path, Path] | None = None) -> None:
-        words = [str(build("peer")), str(cpu), *map(str, tls or ())]
+    def __init__(self, cpu: int, tls: Path | None = None) -> None:
+        words = [str(build("peer")), str(cpu), *map(str, (tls, tls) if tls else ())]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.secure, self.one = tls is not None, False
         self.port = int(json.loads(self._line())["port"])
@@ -308,33 +291,6 @@ def _environment(
     return {**os.environ, "PYTHONPATH": path, **{f"AEGIS_{k}": str(v) for k, v in settings.items()}}
 
 
-def cpu_s(pid: int) -> float:
-    """Processor seconds a process's threads have used, by the scheduler's count (a clock tick misses short runs)."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(t.read_text().split()[0]) for t in tasks) / 1e9
-
-
-def until(condition: Any, what: str, *processes: subprocess.Popen[Any], said: Any = str) -> None:
-    """Wait for a condition while the processes live, with a deadline."""
-    end = time.monotonic() + START_S
-    while not condition():
-        gone = any(p.poll() is not None for p in processes)
-        if gone or time.monotonic() > end:
-            raise AssertionError(f"{what}: {'ended' if gone else 'not in time'}\n{said()}")
-        time.sleep(0.02)
-
-
-def certificate(into: Path) -> tuple[Path, Path]:
-    """A certificate for localhost of its own authority, made now: (certificate, key)."""
-    cert, key = into / "cert.pem", into / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-         "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True,
-    )  # fmt: skip
-    return cert, key
-
-
 @dataclass
 class Pair:
     """A measured run between two of the limit."""
@@ -397,11 +353,11 @@ def arena(
     at = Cores(-1, -1, -1) if free else cores(wait)
     assert at is not None
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as ends:
-        tls = certificate(Path(made)) if secure else None
-        peer = Peer(at.venue, tls)
+        shown, ca = certificate(Path(made)) if secure else (None, None)
+        peer = Peer(at.venue, shown)
         ends.callback(peer.close)
         peer.one = strategy.endswith(":Armed")
-        ends.callback(Bare(peer, at.feed, wait, tls[0] if tls else None).close)
-        product = Product(peer, at, wait, strategy, ca=tls[0] if tls else None)
+        ends.callback(Bare(peer, at.feed, wait, ca).close)
+        product = Product(peer, at, wait, strategy, ca=ca)
         ends.callback(product.close)
         yield peer, product

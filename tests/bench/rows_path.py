@@ -8,6 +8,7 @@ so in a row of its own.
 from __future__ import annotations
 
 import path
+import path_tools
 from table import Row
 
 WAYS = (
@@ -78,7 +79,7 @@ def _split(quick: bool) -> Row:
 def _machine() -> Row:
     at = path.cores("block")
     assert at is not None
-    seen = [path.jitter(cpu) for cpu in (at.venue, at.feed)]
+    seen = [path_tools.jitter(cpu) for cpu in (at.venue, at.feed)]
     lost, spent = sum(s["lost_us"] for s in seen), sum(s["ms"] * 1000 for s in seen)
     detail = "; ".join(
         f"core {s['cpu']}: {s['holes']} holes over 10 us, longest {s['longest_us']} us, p99.9 {s['p999_ns']} ns"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import path
+import path_tools
 
 STAGES = (
     ("batch taken → strategy called", "C hands over; anything done before the strategy"),
@@ -40,15 +41,22 @@ def probed_brain(out: str) -> None:
 
     rows: list[list[int]] = []
     now = time.time_ns
-    on_market, place, act = brain_turn.Brain._on_market, desk.Desk.place, brain_turn.Brain._act
+    made, place, act = brain_turn.load, desk.Desk.place, brain_turn.Brain._act
     began: list[int] = []
 
-    def asked(self: Any) -> Any:
-        at = now()
-        found = on_market(self)
-        if found:
-            began[:] = [self.turns.c.now_ns, at, now()]
-        return found
+    def loaded(*args: Any) -> Any:
+        strategy = made(*args)
+        decide = strategy.on_batch
+
+        def asked(ctx: Any, batch: Any) -> Any:
+            at = now()
+            found = decide(ctx, batch)
+            if found:
+                began[:] = [ctx.now_ns, at, now()]
+            return found
+
+        strategy.on_batch = asked
+        return strategy
 
     def placed(self: Any, *args: Any) -> Any:
         at = now()
@@ -60,7 +68,7 @@ def probed_brain(out: str) -> None:
         act(self, intents)
         rows[-1].append(now())
 
-    brain_turn.Brain._on_market, desk.Desk.place = asked, placed  # type: ignore[method-assign]
+    brain_turn.load, desk.Desk.place = loaded, placed  # type: ignore[assignment,method-assign]
     brain_turn.Brain._act = acted  # type: ignore[method-assign]
     code = brain.run(load(None, os.environ).config)
     Path(out).write_text(json.dumps([r for r in rows if len(r) == len(STAGES) + 1 and r[4]]))
@@ -69,7 +77,7 @@ def probed_brain(out: str) -> None:
 
 def main(rate: int, every: int, strategy: str) -> None:
     """Run the arena and print the stages."""
-    out = path.BUILD / "where.json"
+    out = path_tools.BUILD / "where.json"
 
     class Probed(path.Product):
         def code(self, name: str) -> str:

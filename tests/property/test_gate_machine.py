@@ -43,7 +43,7 @@ def test_the_gate_as_it_is_passes_the_same_way(tmp_path: Path) -> None:
     gate_machine.play(machine_of(rig.doctored(tmp_path, None), twins=True), 200)
 
 
-MUTANT_SEQUENCES = 3000  # each is found within some hundred
+MUTANT_SEQUENCES = 20_000  # each is found within some thousand
 WORST = "int64_t worst = price > m->last ? price : m->last;"
 FAULTS_OF_CAPS = {  # name: (what the caps' own judge says, text of gate.c, what stands there instead)
     "order cap not checked": ("order cap", "if (notional_of(in->qty, worst) > f->order_notional)", "if (0)"),
