@@ -14,6 +14,7 @@
 #include "ae_internal.h"
 
 enum { STEP_INTENT = 1, STATE_INTENT = 1, LOG2_TRIGGERS = 8 };
+#define FRESH_NS 5000000000 /* a tick that is older fires nothing, as the gate trades on no older quote */
 
 typedef struct {
     uint8_t name[AE_SYMBOL_BYTES]; /* its length first, as in a record */
@@ -389,7 +390,7 @@ static void look_at(ae_desk_t *d, const ae_tick_t *tick, int64_t now_ns)
             continue;
         }
         int64_t px = t->asked.side > 0 ? tick->a : tick->c;
-        if (px <= 0 || tick->px_exp > AE_EXP_MAX ||
+        if (px <= 0 || tick->px_exp > AE_EXP_MAX || now_ns - FRESH_NS > tick->recv_ns ||
             !fulfils(&t->asked, px, tick->px_exp, d->slots[t->asked.intent.symbol].px_exp))
             continue;
         (void)ae_desk_place(d, &t->asked.intent, now_ns, &t->placed);

@@ -14,7 +14,7 @@ from desk_rig import NOW, WIDE, Rig, buy, ticker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aegis.messages import Halt, OrderStep, Place, Refusal, Side
+from aegis.messages import Halt, OrderStep, OrderType, Place, Refusal, Side
 from aegis.native import abi
 from aegis.native.desk import End, Sent
 from aegis.native.ring import RingReader, RingWriter
@@ -231,3 +231,13 @@ def test_each_trigger_has_one_end(data: st.DataObject, tmp_path_factory: pytest.
     assert sorted(over) == sorted(armed) and len(over) == len(set(over))
     assert len(rig.frames()) == len(rig.records()) == fired
     rig.close()
+
+
+def test_a_quote_from_before_a_stall_fires_nothing(rig: Rig) -> None:
+    """What a process reads late is the past: its price is gone, though a newer quote may be traded on."""
+    late = NOW + 6 * 10**9
+    handle = arm(rig, Place(symbol="BTCUSDT", side=Side.BUY, qty=Num(10, 3), type=OrderType.MARKET))
+    assert not rig.d.look(np.concatenate([ticker(ask=660000, at=NOW), ticker(at=late - 1)]), late)
+    assert rig.frames() == [] and rig.d.armed == 1
+    assert rig.d.look(ticker(ask=670000, at=late - 5 * 10**9), late)
+    assert [(e.handle, e.why) for e in rig.d.ended()] == [(handle, End.FIRED)]
