@@ -1,4 +1,5 @@
-/* Include guard, system headers and memory-order names for the sources; aegis_abi.h itself must stay cffi-parsable. */
+/* Include guard, system headers and memory-order names for the sources; the two it
+ * includes must stay cffi-parsable. */
 #ifndef AE_INTERNAL_H
 #define AE_INTERNAL_H
 
@@ -6,7 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "aegis_abi.h"
+#include "aegis_abi.h" /* before aegis_api.h, which speaks of its structs */
+#include "aegis_api.h"
 
 /* The canary build: with every release weakened, ThreadSanitizer has to report the ring. */
 #ifdef AE_MUTANT_RELAXED

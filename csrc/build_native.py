@@ -1,4 +1,4 @@
-"""cffi build script of `aegis.native._aegis` (API mode): the header is the cdef, the sources are csrc/*.c.
+"""cffi build script of `aegis.native._aegis` (API mode): the headers are the cdef, the sources are csrc/*.c.
 
 What must stay true: no second copy of a layout. `AEGIS_CFLAGS` adds flags (sanitizers, mutants) for other builds.
 """
@@ -13,7 +13,7 @@ SOURCES = sorted(f"csrc/{path.name}" for path in HERE.glob("*.c"))
 HEADERS = sorted(f"csrc/{path.name}" for path in HERE.glob("*.h"))
 
 ffibuilder = FFI()
-ffibuilder.cdef((HERE / "aegis_abi.h").read_text())
+ffibuilder.cdef("".join((HERE / name).read_text() for name in ("aegis_abi.h", "aegis_api.h")))
 ffibuilder.set_source(
     "aegis.native._aegis",
     '#include "ae_internal.h"',

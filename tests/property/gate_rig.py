@@ -369,7 +369,7 @@ def doctored(folder: Path, planted: tuple[str, str] | None) -> Any:
         check=True,
     )
     ffi = FFI()
-    ffi.cdef((CSRC / "aegis_abi.h").read_text(encoding="utf-8"))
+    ffi.cdef("".join((CSRC / name).read_text(encoding="utf-8") for name in ("aegis_abi.h", "aegis_api.h")))
     module = ModuleType("doctored_gate")
     source = Path(str(native_gate.__file__)).read_text(encoding="utf-8")
     exec(compile(re.sub(r"^from __future__.*$", "", source, flags=re.M), "doctored_gate", "exec"), module.__dict__)
