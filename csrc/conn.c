@@ -47,7 +47,7 @@ struct ae_conn {
     uint32_t record_left; /* bytes of the record at raw_at that OpenSSL has not fetched yet */
     uint32_t out_at;
     uint32_t out_end;
-    uint32_t reserved;
+    uint32_t told; /* a read has told of the end */
     int64_t raw_ns; /* stamp of the newest byte in raw */
     ae_tls_peer_t peer;
     char about[128];
@@ -394,12 +394,7 @@ static int read_tls(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_
     return (int)total;
 }
 
-/* Bytes that have come, as much as fits: one recvmsg (plain), or all whole records at hand (TLS).
- *
- * stamp_ns: wall ns at which the kernel received the newest of them (the clock where it has no stamps). AE_MORE means
- * that the socket itself was asked and had nothing, so an edge-triggered caller reads until then. Allocates: no.
- * > 0 bytes, AE_MORE nothing now, AE_END the peer closed, AE_BAD. */
-int ae_conn_read(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_ns)
+static int read_any(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_ns)
 {
     if (conn->gone || !conn->open)
         return AE_BAD;
@@ -412,6 +407,19 @@ int ae_conn_read(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_ns)
     if (conn->ended && SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN)
         return AE_END;
     return read_tls(conn, to, room, stamp_ns);
+}
+
+/* Bytes that have come, as much as fits: one recvmsg (plain), or all whole records at hand (TLS).
+ *
+ * stamp_ns: wall ns at which the kernel received the newest of them (the clock where it has no stamps). AE_MORE means
+ * that the socket itself was asked and had nothing, so an edge-triggered caller reads until then. Allocates: no.
+ * > 0 bytes, AE_MORE nothing now, AE_END the peer closed, AE_BAD. */
+int ae_conn_read(ae_conn_t *conn, uint8_t *to, uint32_t room, int64_t *stamp_ns)
+{
+    int got = read_any(conn, to, room, stamp_ns);
+    if (got == AE_END || got == AE_BAD)
+        conn->told = 1;
+    return got;
 }
 
 /* Write a whole message.
@@ -449,10 +457,11 @@ int ae_conn_flush(ae_conn_t *conn)
 }
 
 /* Bytes that a read would give without asking the socket, which no poll announces (TLS: text, or the length of the next
- * whole record); 1 when the next read would tell of an end that came with the bytes before it; 0 with plain TCP. */
+ * whole record); 1 when the next read would tell of an end that came with the bytes before it and was not told yet; 0
+ * with plain TCP. */
 int ae_conn_pending(const ae_conn_t *conn)
 {
-    if (!conn->ssl || !conn->open)
+    if (!conn->ssl || !conn->open || conn->told)
         return 0;
     if (conn->gone || conn->ended)
         return 1;

@@ -4,7 +4,7 @@
  * 2 a message refused for want of room leaves no byte of itself; all others arrive whole and in order
  * 3 a spoilt byte, a foreign record, an early end are errors with a line; what came before them is read first
  * 4 random bytes instead of a server end the handshake, never the program
- * 5 AE_MORE only after the socket itself had nothing; pending tells what no poll announces */
+ * 5 AE_MORE only after the socket itself had nothing; pending tells what no poll announces, an end once */
 #define _GNU_SOURCE
 #include "ae_internal.h"
 
@@ -175,7 +175,7 @@ static void announced(SSL_CTX *context, ae_tls_t *tls)
     peer_close(&peer);
 }
 
-/* Law 3: `spoil` 0 a flipped bit, 1 a foreign record, 2 a length no record has, 3 an end in mid-record, 4 a goodbye. */
+/* Laws 3 and 5: `spoil` 0 a flipped bit, 1 a foreign record, 2 a length no record has, 3 an end in mid-record, 4 a goodbye. */
 static void ends(SSL_CTX *context, ae_tls_t *tls, int spoil)
 {
     int fd;
@@ -206,8 +206,10 @@ static void ends(SSL_CTX *context, ae_tls_t *tls, int spoil)
     int64_t stamp;
     uint32_t have = 0;
     int n;
-    while ((n = ae_conn_read(conn, got + have, 64 - have, &stamp)) > 0 || n == AE_MORE)
+    while ((n = ae_conn_read(conn, got + have, 64 - have, &stamp)) > 0 || n == AE_MORE) {
         have += n > 0 ? (uint32_t)n : 0;
+        NEED(n == AE_MORE || (ae_conn_pending(conn) > 0) == (spoil != 3)); /* half a record: the socket must be asked */
+    }
     NEED(have == 5 && memcmp(got, "whole", 5) == 0);
     NEED(n == (spoil < 3 ? AE_BAD : AE_END) && strstr(ae_conn_error(conn), "localhost: "));
     NEED(ae_conn_read(conn, got, 64, &stamp) == n && ae_conn_pending(conn) == 0);

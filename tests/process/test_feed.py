@@ -20,6 +20,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
+from aegis.limits import STOP_SECONDS
 from aegis.messages import Note, PositionUpdate
 from aegis.native import abi, account
 from aegis.native.books import BooksReader
@@ -237,7 +238,8 @@ def test_every_symbol_of_300_is_received_under_its_own_name(rig: Callable[..., R
     assert len(listed) == 300 and names == [r["symbol"] for r in mine]
     quotes = {row["symbol"]: Num.parse(row["bidPrice"]) for row in it.rest("/fapi/v1/ticker/bookTicker")}
     starts = np.array([quotes[name].m / 10.0 ** quotes[name].e for name in names])
-    assert len(np.unique(starts)) == len(names)
+    confused = [np.mean(np.abs(starts / np.roll(starts, by) - 1) < 0.05) for by in range(1, len(names))]
+    assert max(confused) < 0.1, "bands too alike: another symbol's records would not be noticed"
     for kind in (*kinds, abi.KIND_TRADE, abi.KIND_AGG_TRADE):
         in_band(rows, kind, starts)
     trades = of_kind(rows, abi.KIND_TRADE)
@@ -262,7 +264,7 @@ def test_rotation_under_load_loses_nothing(rig: Callable[..., Rig]) -> None:
 
 
 def test_a_cut_connection_is_repaired_and_the_gap_is_marked(rig: Callable[..., Rig]) -> None:
-    """All market sockets cut, thrice: ids continuous, some of them FILLED; books trusted again; SIGTERM < 1 s."""
+    """All market sockets cut, thrice: ids continuous, some of them FILLED; books trusted again; SIGTERM ends it."""
     it = rig(6, reconnect_min_s=0.5)
     for _ in range(3):
         seen, before = len(of_kind(it.all(), abi.KIND_TRADE)), it.counters().get("reconnects", 0)
@@ -277,9 +279,8 @@ def test_a_cut_connection_is_repaired_and_the_gap_is_marked(rig: Callable[..., R
     assert set(np.unique(filled["kind"])) <= {abi.KIND_TRADE, abi.KIND_AGG_TRADE}
     books = BooksReader(str(it.instance / "books"))
     until(lambda: all(books.top(i).trusted for i in range(len(books.symbols()))), "books trusted again")
-    began = time.monotonic()
     it.feed.send_signal(signal.SIGTERM)
-    assert it.feed.wait(5) == 0 and time.monotonic() - began < 1.0, it.log()
+    assert it.feed.wait(STOP_SECONDS) == 0, it.log()
 
 
 def test_lost_and_doubled_frames_are_noticed(rig: Callable[..., Rig]) -> None:
