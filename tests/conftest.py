@@ -1,6 +1,7 @@
 """What all tests share: waiting on a condition with a deadline, and where the recorded traffic lies.
 
-Nothing here sleeps for a fixed time: `eventually` looks again and again until its deadline.
+Nothing here sleeps for a fixed time: `eventually` looks again and again until its deadline. No property test judges how
+long an example took: on a busy machine that is the machine's time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("aegis", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("aegis")
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]

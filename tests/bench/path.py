@@ -33,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SECRET, KEY = "path-bench-secret", "path-bench-key-" + 49 * "0"  # as long as a real one, and as the bare loop's
 STOP_S = 5.0
+GRACE_S, TRY_S = 20.0, 2.0  # how long an order may take before it counts as missed: judged runs, tries
 STEADY = 1.15  # the limit of a pair may differ by this factor before and after
 HOPS_OF = {
     "feed": ("receive", "parsed", "published"),
@@ -95,6 +96,10 @@ class Lost(AssertionError):
     """A mark without its order, or with two."""
 
 
+class Unmarked(AssertionError):
+    """A run in which the venue had no time for a single mark: it says nothing."""
+
+
 class Peer:
     """
     The venue process. `tls`: file of its certificate and key. Attribute `one`: a mark waits until the one before it was
@@ -131,22 +136,26 @@ class Peer:
         """Text of the last order."""
         return bytes.fromhex(self._say(f"sample {client}"))
 
-    def ticks(self, client: int, rate: int, ms: int, every: int = 0) -> Run:
-        """Send ticks for `ms`; does not judge."""
-        facts = json.loads(self._say(f"run {client} {rate} {ms} {every or EVERY[rate]} {int(self.one)}"))
+    def ticks(self, client: int, rate: int, ms: int, every: int = 0, *, grace_s: float = TRY_S) -> Run:
+        """Send ticks for `ms`; does not judge. Orders may come until `grace_s` after the last."""
+        words = (client, rate, ms, every or EVERY[rate], int(self.one), int(1000 * grace_s))
+        facts = json.loads(self._say(" ".join(map(str, ("run", *words)))))
         return Run(rate, facts.pop("ns"), facts)
 
-    def run(self, client: int, rate: int, ms: int, every: int = 0) -> Run:
+    def run(self, client: int, rate: int, ms: int, every: int = 0, *, grace_s: float = GRACE_S) -> Run:
         """
         Send ticks for `ms`.
 
         Raises:
             Lost: a mark was not answered by exactly one order, or an order answers no mark.
+            Unmarked: there was none.
         """
-        run = self.ticks(client, rate, ms, every)
+        run = self.ticks(client, rate, ms, every, grace_s=grace_s)
         bad = {k: v for k, v in run.facts.items() if k in ("missed", "doubled", "stray", "rest_orders") and v}
-        if bad or run.facts["orders"] != run.facts["marks"] or not run.facts["marks"]:
+        if bad or run.facts["orders"] != run.facts["marks"]:
             raise Lost(f"client {client} at {rate}/s: {bad} of {run.facts}")
+        if not run.facts["marks"]:
+            raise Unmarked(f"client {client} at {rate}/s: {run.facts}")
         return run
 
     def close(self) -> None:
@@ -346,9 +355,7 @@ def median(values: Sequence[float]) -> float:
 
 
 @contextlib.contextmanager
-def arena(
-    wait: str, strategy: str, *, secure: bool = False, free: bool = False
-) -> Iterator[tuple[Peer, Product]]:
+def arena(wait: str, strategy: str, *, secure: bool = False, free: bool = False) -> Iterator[tuple[Peer, Product]]:
     """Peer, bare loop and product, connected and warm; ended afterwards. `free`: not pinned, for tests of losses."""
     at = Cores(-1, -1, -1) if free else cores(wait)
     assert at is not None

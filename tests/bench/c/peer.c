@@ -2,8 +2,9 @@
  *
  * `peer CPU [CERT KEY]` prints its port and then obeys lines on standard input, one line of JSON each:
  *   ready N              {"stream", "api"}: what client N has open. A client is named by the first part of its paths, /cN.
- *   run N RATE MS EVERY ONE  ticks to client N at RATE a second for MS ms, each EVERYth marked; what became of the
- *                        marks. ONE 1: the next mark waits until the one before it was answered.
+ *   run N RATE MS EVERY ONE GRACE  ticks to client N at RATE a second for MS ms, each EVERYth marked; what became of
+ *                        the marks. ONE 1: the next mark waits until the one before it was answered. GRACE: ms after
+ *                        the last tick until which an order may come; the run ends as soon as all have.
  *   frames N             {"frames"}: ticks sent to its stream connection so far.
  *   sample N             hex of the last order's text, for whoever wants to check its signature.
  * Problem: tick to order must be measured where neither side can flatter itself. So the venue stamps both ends with one
@@ -23,7 +24,6 @@
 #define ROOM 65536
 #define MARKS_LOW 1000
 #define MARKS_HIGH 10000
-#define GRACE_NS 2000000000
 #define WARM_NS 250000000
 #define LISTED 20000
 
@@ -413,7 +413,7 @@ static uint64_t waiting(const client_t *k)
 }
 
 /* Ticks at a rate; a schedule that fell 1 ms behind (this side stalled) goes on from now instead of bursting. */
-static void run(client_t *k, uint64_t rate, int64_t ms, uint64_t every, int one)
+static void run(client_t *k, uint64_t rate, int64_t ms, uint64_t every, int one, int64_t grace_ms)
 {
     int64_t began = now_ns(), end = began + ms * 1000000, step = 1000000000 / (int64_t)rate, next = began, late = 0;
     uint64_t sent = 0, turn = 0, since = 0;
@@ -435,11 +435,13 @@ static void run(client_t *k, uint64_t rate, int64_t ms, uint64_t every, int one)
         if (turn % 16 == 0 && other->role != FREE)
             service(other);
     }
-    int64_t took = now_ns() - began, grace = now_ns() + GRACE_NS;
-    while (waiting(k) && now_ns() < grace)
+    int64_t took = now_ns() - began, grace = now_ns() + grace_ms * 1000000;
+    while (waiting(k) && now_ns() < grace) {
+        welcome();
         for (conn_t *c = conns; c < conns + CONNS; c++)
             if (c->role != FREE)
                 service(c);
+    }
     k->missed += waiting(k);
     printf("{\"sent\":%llu,\"took_ns\":%lld,\"late_ns\":%lld,\"marks\":%llu,\"orders\":%llu,\"missed\":%llu,\"doubled\":%llu,"
            "\"stray\":%llu,\"rest_orders\":%llu,\"ns\":[", (unsigned long long)sent, (long long)took, (long long)late,
@@ -454,9 +456,10 @@ static void obey(char *line)
 {
     unsigned n = 0, every = 1, one = 0;
     unsigned long long rate = 1;
-    long long ms = 0;
-    if (sscanf(line, "run %u %llu %lld %u %u", &n, &rate, &ms, &every, &one) == 5 && n < CLIENTS && rate && every) {
-        run(&clients[n], rate, ms, every, one != 0);
+    long long ms = 0, grace = 0;
+    if (sscanf(line, "run %u %llu %lld %u %u %lld", &n, &rate, &ms, &every, &one, &grace) == 6 && n < CLIENTS && rate &&
+        every) {
+        run(&clients[n], rate, ms, every, one != 0, grace);
     } else if (sscanf(line, "ready %u", &n) == 1 && n < CLIENTS) {
         printf("{\"stream\":%s,\"api\":%s}\n", clients[n].stream ? "true" : "false", clients[n].api ? "true" : "false");
     } else if (sscanf(line, "frames %u", &n) == 1 && n < CLIENTS) {

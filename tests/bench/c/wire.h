@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sched.h>
@@ -63,10 +64,18 @@ static inline void set_blocking(int fd, int block)
         die("fcntl");
 }
 
+/* What a connection that ended left behind, SSL_get_error would take for an error of the next one. */
+static inline void forget_errors(void)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+}
+
 /* Up to `room` bytes. > 0 bytes, 0 nothing now (only when the socket does not block), -1 gone. */
 static inline int wire_recv(wire_t *w, uint8_t *to, size_t room)
 {
     if (w->ssl) {
+        forget_errors();
         int got = SSL_read(w->ssl, to, (int)room);
         if (got > 0)
             return got;
@@ -85,6 +94,7 @@ static inline int wire_send(wire_t *w, const uint8_t *data, size_t n)
     while (n) {
         ssize_t sent;
         if (w->ssl) {
+            forget_errors();
             int got = SSL_write(w->ssl, data, (int)n);
             int why = got > 0 ? 0 : SSL_get_error(w->ssl, got);
             if (got <= 0 && why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
