@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from aegis.errors import AegisError, IllegalTransition, Inexact, RateLimited, Unreachable, VenueError
-from aegis.live.brain_settle import ASK_FIRST_NS, MARGIN_NS, MS, SEND_S, Settler
 from aegis.limits import ORDERS_SLOTS
+from aegis.live.brain_settle import ASK_FIRST_NS, MARGIN_NS, MS, SEND_S, Settler
 from aegis.live.clock import Clock
 from aegis.live.log import Log
 from aegis.messages import Cancel, Halt, OrderRecord, OrderStep, OrderUpdate, Place, Refusal, TradeLite

@@ -16,7 +16,7 @@ from aegis.units import Num
 
 
 def test_a_flood_of_refusals_hides_no_unfinished_order(tmp_path: Path) -> None:
-    """A strategy refused on every tick laps the ring in moments; a brain that starts then still asks about the order."""
+    """Refused on every tick, a strategy laps the ring in moments; the next brain still asks about the order."""
     path, clock = tmp_path / "orders", Clock()
     ring = RingWriter(path, ORDERS_SLOTS, 256, "orders")
     entry = Entry(None, None, 5000, clock=clock, log=log.get("brain"), ring=ring)
