@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from aegis.errors import BadNumber, ConfigError
+from aegis.limits import RISK_MONEY_MAX
 from aegis.units import Num
 
 Mode = Literal["paper", "paper-live", "testnet", "live"]
@@ -330,6 +331,10 @@ def _money(value: Any) -> bool:
         return False
 
 
+def _cap(value: Any) -> bool:
+    return _money(value) and Num.parse(value) <= Num(RISK_MONEY_MAX)
+
+
 def _speed(value: Any) -> bool:
     return value == "max" or _money(value)
 
@@ -352,7 +357,7 @@ _BOUNDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("brain.strategy", lambda v: re.fullmatch(r"[\w.]+:\w+", v) is not None, "module:Class"),
     ("brain.timer_ms", lambda v: 1 <= v <= 60000, "1 to 60000"),
     *(
-        (f"risk.{f}", _money, "a decimal above 0")
+        (f"risk.{f}", _cap, f"a decimal above 0, at most {RISK_MONEY_MAX}")
         for f in ("order_notional_max", "position_notional_max", "total_notional_max", "loss_limit")
     ),
     *((f"risk.{f}", _positive, "above 0") for f in ("collar_bps", "open_orders_max")),

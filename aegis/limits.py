@@ -13,6 +13,7 @@ STREAMS_PER_SOCKET = 1024  # PROTOCOL 2.1
 CLIENT_MESSAGES_PER_S = 5  # the venue disconnects at 10 (PROTOCOL 2.1)
 WEIGHT_PER_MINUTE = 2400  # PROTOCOL 7
 WEIGHT_RESERVE = 480  # the last 20 % belong to cancels and exits
+RISK_MONEY_MAX = 90_000_000_000  # quote money of a cap: 64 bits at 8 decimals hold 92 thousand million
 BOOK_TOP_LEVELS = 20  # what readers of the books page see per side
 TURN_BATCH_MAX = 4096  # records one brain turn takes at most
 STOP_SECONDS = 5  # Ctrl-C to nothing left

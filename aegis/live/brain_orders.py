@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from aegis.errors import AegisError, IllegalTransition, Inexact, RateLimited, Unreachable, VenueError
+from aegis.limits import ORDERS_SLOTS
 from aegis.live.brain_settle import ASK_FIRST_NS, MARGIN_NS, MS, SEND_S, Settler
 from aegis.live.clock import Clock
 from aegis.live.log import Log
@@ -34,6 +35,7 @@ from aegis.venue.request import cancel_params, order_params
 
 SEND_NS = int(SEND_S * 1e9)
 _IN_DOUBT = {-1006, -1007, -4116}
+SAID_AGAIN = ORDERS_SLOTS // 4  # records after which every unfinished order stands on the ring anew
 SYMBOL_CHARS = 24  # of a refused intent's; no venue's is longer
 _CANCEL = "c-"  # an answer's name: of the cancel of the order behind it
 _STEP_OF = {State.UNKNOWN: OrderStep.UNKNOWN, State.SENT: OrderStep.SENT, State.CANCEL_SENT: OrderStep.CANCEL_SENT}
@@ -77,13 +79,18 @@ class Entry:
         self.acknowledged: Callable[[int], None] = lambda _ns: None
         self._flights: dict[str, Flight] = {}  # by the answer's name, in the order of their writing
         self._landed = asyncio.Event()
+        self._said_again = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- records
 
     def write(self, record: OrderRecord) -> None:
-        """Put a record on the orders ring."""
-        self.ring.publish(wire.pack(record))
+        """Put a record on the orders ring; what is unfinished is said again before the ring could forget it."""
+        newest = self.ring.publish(wire.pack(record))
+        if newest - self._said_again >= SAID_AGAIN:
+            self._said_again = newest
+            for order in self.orders.live.values():
+                self.ring.publish(wire.pack(order.record(OrderStep.STATE, self.clock.now_ns())))
 
     def _changed(self, order: Order | None, step: OrderStep | None = None) -> None:
         if order is None:

@@ -1,4 +1,4 @@
-"""The layouts of csrc/aegis_abi.h and aegis_api.h as numpy dtypes, and the proof that the compiled module agrees with them.
+"""The layouts of csrc/aegis_abi.h and aegis_api.h as numpy dtypes, and the proof that the compiled module agrees.
 
 Problem: cffi compares a struct with the compiled one only at first use. So every struct and every field's offset is
 asked for here, at import: a stale build fails before it touches a shared file.

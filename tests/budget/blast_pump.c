@@ -26,7 +26,7 @@
 #define SLOTS 65536
 #define BURST 16384
 #define READERS 3
-#define STEP 100
+#define STEP 10 /* nine digits hold 90 million frames a connection: more than a machine sends in the time */
 
 typedef struct reader {
     ae_cursor_t cursor;

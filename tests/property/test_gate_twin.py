@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aegis.config import Risk
+from aegis.limits import RISK_MONEY_MAX
 from aegis.messages import OrderType, Place, Refusal, Side
 from aegis.native import gate as native
 from aegis.units import Num
@@ -58,7 +59,7 @@ def worlds(draw: Any) -> tuple[rig.World, Place]:
 
 
 def _money(notional: Num, parts: int, off: int) -> str:
-    m = max(1, (notional * Num(parts)).at(16) // 10**8 // 4 + off)
+    m = max(1, min((notional * Num(parts)).at(16) // 10**8 // 4, RISK_MONEY_MAX * 10**8) + off)
     return str(Num(m, 8))
 
 

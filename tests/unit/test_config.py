@@ -60,6 +60,7 @@ def test_text_sources_reach_every_type() -> None:
         ("[paper]\nseed = 1.5\n", ["paper.seed = 1.5", "int"]),
         ("[risk]\nloss_limit = 500\n", ["risk.loss_limit = 500", "str"]),
         ('[risk]\nloss_limit = "1e3"\n', ["risk.loss_limit = '1e3'", "decimal"]),
+        ('[risk]\nloss_limit = "90000000001"\n', ["risk.loss_limit", "at most 90000000000"]),
         ('[aegis]\nmode = "lve"\n', ["aegis.mode = 'lve'", "paper, paper-live, testnet, live"]),
         ('[aegis]\ninstance = "../x"\n', ["aegis.instance = '../x'"]),
         ('[aegis]\nmode = "live"\n', ["credentials", "venue.keys_file"]),
