@@ -6,24 +6,26 @@ What must stay true: a top is a consistent copy (seqlock in C), best level first
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from aegis.errors import RingRefused
 from aegis.native import abi
 from aegis.native._aegis import ffi, lib
-from aegis.native.shm import Mapping
+from aegis.native.shm import Layout, Mapping, check_header
 
 Levels = list[tuple[int, int]]
-BYTES = abi.BOOKS_HEADER.itemsize + lib.AE_SYMBOLS_MAX * abi.BOOK_ENTRY.itemsize
-EXPECTED = {
-    "abi": lib.AE_ABI_VERSION,
-    "header_bytes": lib.AE_BOOKS_HEADER_BYTES,
-    "entry_bytes": abi.BOOK_ENTRY.itemsize,
-    "capacity": lib.AE_SYMBOLS_MAX,
-    "magic": lib.AE_BOOKS_MAGIC,
-}
+LAYOUT = Layout(
+    abi.BOOKS_HEADER.itemsize + lib.AE_SYMBOLS_MAX * abi.BOOK_ENTRY.itemsize,
+    abi.BOOKS_HEADER,
+    {
+        "abi": lib.AE_ABI_VERSION,
+        "header_bytes": lib.AE_BOOKS_HEADER_BYTES,
+        "entry_bytes": abi.BOOK_ENTRY.itemsize,
+        "capacity": lib.AE_SYMBOLS_MAX,
+        "magic": lib.AE_BOOKS_MAGIC,
+    },
+)
 
 
 class Top(NamedTuple):
@@ -39,17 +41,6 @@ class Top(NamedTuple):
     breaks: int = 0
 
 
-def check_page(mapping: Mapping) -> Any:
-    """Header of a page (array of one); raises RingRefused naming the field that differs."""
-    if mapping.bytes != BYTES:
-        raise RingRefused(f"{mapping.path}: size is {mapping.bytes}, expected {BYTES}")
-    header = np.frombuffer(mapping.map, abi.BOOKS_HEADER, 1)
-    for field, value in EXPECTED.items():
-        if int(header[field][0]) != value:
-            raise RingRefused(f"{mapping.path}: {field} differs from what this build expects")
-    return header
-
-
 class BooksReader:
     """
     Args:
@@ -62,7 +53,7 @@ class BooksReader:
     def __init__(self, path: str | Path) -> None:
         self._file = Mapping(path)
         try:
-            self._header = check_page(self._file)
+            self._header = check_header(self._file, LAYOUT)
         finally:
             self._file.close()
         self._rows = np.frombuffer(self._file.map, abi.BOOK_ENTRY, lib.AE_SYMBOLS_MAX, lib.AE_BOOKS_HEADER_BYTES)

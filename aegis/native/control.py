@@ -7,7 +7,6 @@ What must stay true: halted = any block with a nonzero halt word; a counter's ce
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from pathlib import Path
@@ -15,15 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from aegis.errors import Ours, RingRefused
+from aegis.errors import Ours
 from aegis.messages import Halt
 from aegis.native import abi
 from aegis.native._aegis import ffi, lib
-from aegis.native.shm import Mapping
+from aegis.native.shm import Layout, Mapping, open_page
 
 PROCESSES = ("feed", "brain", "orchestrator", "supervisor", "operator", "venue")
 _HEADER, _BLOCK = abi.CONTROL_HEADER.itemsize, abi.CONTROL_BLOCK.itemsize
-_BYTES = _HEADER + lib.AE_CONTROL_BLOCKS * _BLOCK
+_LAYOUT = Layout(
+    _HEADER + lib.AE_CONTROL_BLOCKS * _BLOCK,
+    abi.CONTROL_HEADER,
+    {
+        "abi": lib.AE_ABI_VERSION,
+        "header_bytes": _HEADER,
+        "block_bytes": _BLOCK,
+        "blocks": lib.AE_CONTROL_BLOCKS,
+        "magic": lib.AE_CONTROL_MAGIC,
+    },
+)
 
 
 class Block:
@@ -113,6 +122,12 @@ def _halt(word: int) -> Halt:
         return Halt.OPERATOR
 
 
+def _name_blocks(file: Mapping) -> None:
+    rows = np.frombuffer(file.map, abi.CONTROL_BLOCK, lib.AE_CONTROL_BLOCKS, _HEADER)
+    for i, name in enumerate(PROCESSES):
+        rows["name"][i] = name.encode()
+
+
 class ControlPage:
     """
     The page of one instance.
@@ -125,42 +140,10 @@ class ControlPage:
     """
 
     def __init__(self, path: str | Path, create: bool = False) -> None:
-        self._file = Mapping(path, _BYTES if create else 0)
-        try:
-            fcntl.flock(self._file._fd, fcntl.LOCK_EX)
-            self._header = np.frombuffer(self._file.map, abi.CONTROL_HEADER, 1)[0:1]
-            if create and int(self._header["magic"][0]) == 0 and self._file.bytes == _BYTES:
-                self._make()
-            self._check()
-        finally:
-            self._file.close()
+        self._file = open_page(path, _LAYOUT, create=create, fill=_name_blocks)
         self.base = ffi.from_buffer(self._file.map)  # the page, for C; it lives as long as this object
         self._rows = np.frombuffer(self._file.map, abi.CONTROL_BLOCK, lib.AE_CONTROL_BLOCKS, _HEADER)
         self._blocks = {name: Block(self._rows[i : i + 1][0]) for i, name in enumerate(PROCESSES)}
-
-    def _make(self) -> None:
-        rows = np.frombuffer(self._file.map, abi.CONTROL_BLOCK, lib.AE_CONTROL_BLOCKS, _HEADER)
-        for i, name in enumerate(PROCESSES):
-            rows["name"][i] = name.encode()
-        for field, value in self._expected().items():
-            self._header[field] = value
-
-    @staticmethod
-    def _expected() -> dict[str, int]:
-        return {
-            "abi": lib.AE_ABI_VERSION,
-            "header_bytes": _HEADER,
-            "block_bytes": _BLOCK,
-            "blocks": lib.AE_CONTROL_BLOCKS,
-            "magic": lib.AE_CONTROL_MAGIC,
-        }
-
-    def _check(self) -> None:
-        if self._file.bytes != _BYTES:
-            raise RingRefused(f"{self._file.path}: size is {self._file.bytes}, expected {_BYTES}")
-        for field, value in self._expected().items():
-            if int(self._header[field][0]) != value:
-                raise RingRefused(f"{self._file.path}: {field} differs from what this build expects")
 
     def block(self, process: str) -> Block:
         """Block of a process (PROCESSES)."""

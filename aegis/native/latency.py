@@ -8,7 +8,6 @@ small; what was not measured is absent, not zero.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from aegis.errors import AegisError, RingRefused
+from aegis.errors import AegisError
 from aegis.native import abi
 from aegis.native._aegis import ffi, lib
-from aegis.native.shm import Mapping
+from aegis.native.shm import Layout, Mapping, open_page
 
 FILE = "latency"
 PROCESSES = ("feed", "brain", "orchestrator")
@@ -28,15 +27,19 @@ HOP = {name: i for i, name in enumerate(HOPS)}
 _HEADER, _BLOCK = abi.HIST_HEADER.itemsize, abi.HIST_BLOCK.itemsize
 _BYTES = _HEADER + lib.AE_HIST_BLOCKS * _BLOCK
 _EDGES = np.array([lib.ae_hist_edge(i) for i in range(lib.AE_HIST_CELLS)], np.int64)
-_EXPECTED = {
-    "abi": lib.AE_ABI_VERSION,
-    "header_bytes": _HEADER,
-    "block_bytes": _BLOCK,
-    "blocks": lib.AE_HIST_BLOCKS,
-    "hops": lib.AE_HOPS,
-    "cells": lib.AE_HIST_CELLS,
-    "magic": lib.AE_HIST_MAGIC,
-}
+_LAYOUT = Layout(
+    _BYTES,
+    abi.HIST_HEADER,
+    {
+        "abi": lib.AE_ABI_VERSION,
+        "header_bytes": _HEADER,
+        "block_bytes": _BLOCK,
+        "blocks": lib.AE_HIST_BLOCKS,
+        "hops": lib.AE_HOPS,
+        "cells": lib.AE_HIST_CELLS,
+        "magic": lib.AE_HIST_MAGIC,
+    },
+)
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +128,12 @@ class LatencyBlock:
         return int(self.block.since_ns)
 
 
+def _name_blocks(file: Mapping) -> None:
+    rows = np.frombuffer(file.map, abi.HIST_BLOCK, lib.AE_HIST_BLOCKS, _HEADER)
+    for i, name in enumerate(PROCESSES):
+        rows["name"][i] = name.encode()
+
+
 class LatencyPage:
     """
     The file of one instance.
@@ -137,32 +146,10 @@ class LatencyPage:
     """
 
     def __init__(self, path: str | Path, create: bool = False) -> None:
-        self._file = Mapping(path, _BYTES if create else 0)
-        try:
-            fcntl.flock(self._file._fd, fcntl.LOCK_EX)
-            header = np.frombuffer(self._file.map, abi.HIST_HEADER, 1)
-            if create and int(header["magic"][0]) == 0 and self._file.bytes == _BYTES:
-                self._make(header)
-            self._check(header)
-        finally:
-            self._file.close()
+        self._file = open_page(path, _LAYOUT, create=create, fill=_name_blocks)
         base = ffi.cast("uint8_t *", ffi.from_buffer(self._file.map)) + _HEADER
         first = ffi.cast("ae_hist_block_t *", base)
         self._blocks = {name: LatencyBlock(first + i, self._file) for i, name in enumerate(PROCESSES)}
-
-    def _make(self, header: Any) -> None:
-        rows = np.frombuffer(self._file.map, abi.HIST_BLOCK, lib.AE_HIST_BLOCKS, _HEADER)
-        for i, name in enumerate(PROCESSES):
-            rows["name"][i] = name.encode()
-        for field, value in _EXPECTED.items():
-            header[field] = value
-
-    def _check(self, header: Any) -> None:
-        if self._file.bytes != _BYTES:
-            raise RingRefused(f"{self._file.path}: size is {self._file.bytes}, expected {_BYTES}")
-        for field, value in _EXPECTED.items():
-            if int(header[field][0]) != value:
-                raise RingRefused(f"{self._file.path}: {field} differs from what this build expects")
 
     def block(self, process: str) -> LatencyBlock:
         """Block of a process (PROCESSES)."""

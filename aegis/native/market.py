@@ -20,11 +20,11 @@ import numpy as np
 from aegis.errors import Inexact, Ours, RingRefused
 from aegis.native import abi
 from aegis.native._aegis import ffi, lib
-from aegis.native.books import BYTES, EXPECTED, check_page
+from aegis.native.books import LAYOUT
 from aegis.native.counters import MARKET
 from aegis.native.latency import LatencyBlock
 from aegis.native.ring import RingWriter
-from aegis.native.shm import Mapping
+from aegis.native.shm import Mapping, check_header, write_header
 
 _AT_HAND = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE  # no page is missing when a frame comes
 
@@ -51,7 +51,7 @@ class Market:
         books_path: str | Path,
         books: Iterable[str] | None = None,
     ) -> None:
-        self._ring, self._file = ring, Mapping(books_path, BYTES, lock=True)
+        self._ring, self._file = ring, Mapping(books_path, LAYOUT.bytes, lock=True)
         try:
             self._open_page()
         except BaseException:
@@ -73,11 +73,9 @@ class Market:
         self._counters = self._view(lib.ae_market_counters(self.context), np.dtype(np.uint64), (lib.AE_C_COUNT,))
 
     def _open_page(self) -> None:
-        header = np.frombuffer(self._file.map, abi.BOOKS_HEADER, 1)
         if self._file.fresh:
-            for field, value in EXPECTED.items():
-                header[field] = value
-        check_page(self._file)
+            write_header(self._file, LAYOUT)
+        header = check_header(self._file, LAYOUT)
         header["writer_pid"] = os.getpid()
         header["epoch"] += np.uint64(1)
 

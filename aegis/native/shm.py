@@ -9,7 +9,11 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from aegis.errors import RingRefused
 
@@ -69,3 +73,51 @@ def boot_id() -> bytes:
         return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
     except OSError:
         return b""
+
+
+class Layout(NamedTuple):
+    """What a page of this build is: its size, the dtype of its header, and the header's fields, `magic` last."""
+
+    bytes: int
+    header: Any
+    fields: dict[str, int]
+
+
+def check_header(file: Mapping, layout: Layout) -> Any:
+    """Header of a page (array of one); raises RingRefused naming what differs."""
+    if file.bytes != layout.bytes:
+        raise RingRefused(f"{file.path}: size is {file.bytes}, expected {layout.bytes}")
+    header = np.frombuffer(file.map, layout.header, 1)
+    for field, value in layout.fields.items():
+        if int(header[field][0]) != value:
+            raise RingRefused(f"{file.path}: {field} differs from what this build expects")
+    return header
+
+
+def write_header(file: Mapping, layout: Layout) -> None:
+    """Fields of a fresh page; the magic comes last, so that a half-made file is refused."""
+    header = np.frombuffer(file.map, layout.header, 1)
+    for field, value in layout.fields.items():
+        header[field] = value
+
+
+def open_page(path: str | Path, layout: Layout, *, create: bool, fill: Callable[[Mapping], None]) -> Mapping:
+    """
+    A page that several processes share, each with a block of its own.
+
+    Args:
+        create: make it when missing. fill: writes what a fresh page holds beside its header.
+
+    Raises:
+        RingRefused: missing, or of another build (field named).
+    """
+    file = Mapping(path, layout.bytes if create else 0)
+    try:
+        fcntl.flock(file._fd, fcntl.LOCK_EX)
+        if create and file.bytes == layout.bytes and not int(np.frombuffer(file.map, layout.header, 1)["magic"][0]):
+            fill(file)
+            write_header(file, layout)
+        check_header(file, layout)
+    finally:
+        file.close()
+    return file

@@ -32,8 +32,9 @@ class Ring:
     def __init__(self) -> None:
         self.records: list[OrderRecord] = []
 
-    def publish(self, slot: bytes) -> None:
+    def publish(self, slot: bytes) -> int:
         self.records.append(wire.unpack(slot))
+        return len(self.records)
 
 
 class Script:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aegis.errors import RingRefused
 from aegis.native import abi
-from aegis.native.books import BYTES, EXPECTED, BooksReader
+from aegis.native.books import LAYOUT, BooksReader
 from aegis.native.ring import RingReader, RingWriter
 from aegis.native.take import Taker
 
@@ -65,9 +65,9 @@ def conflated(events: list[Event]) -> list[int]:
 @pytest.fixture(scope="module")
 def books(tmp_path_factory: pytest.TempPathFactory) -> BooksReader:
     """A page where some symbols have a book."""
-    data = np.zeros(BYTES, np.uint8)
+    data = np.zeros(LAYOUT.bytes, np.uint8)
     header = data[: abi.BOOKS_HEADER.itemsize].view(abi.BOOKS_HEADER)
-    for field, value in EXPECTED.items():
+    for field, value in LAYOUT.fields.items():
         header[field] = value
     header["count"] = SYMBOLS
     entries = data[lib.AE_BOOKS_HEADER_BYTES :].view(abi.BOOK_ENTRY)
