@@ -301,7 +301,6 @@ void ae_wait_close(ae_wait_t *wait);
 /* hist.c */
 int64_t ae_hist_now(void);
 void ae_hist_add(ae_hist_block_t *block, uint32_t hop, int64_t ns);
-void ae_hist_ticks(ae_hist_block_t *block, uint32_t hop, const ae_tick_t *ticks, uint32_t count, int64_t now_ns);
 void ae_hist_begin(ae_hist_block_t *block, uint64_t pid, int64_t now_ns);
 void ae_hist_copy(const ae_hist_block_t *block, uint32_t hop, ae_hist_t *out);
 int64_t ae_hist_edge(uint32_t cell);
@@ -344,7 +343,6 @@ uint64_t ae_market_bytes(void);
 void ae_market_init(ae_market_t *market, ae_ring_t *ring, void *books_page);
 int ae_market_append(ae_market_t *market, const uint8_t *name, uint32_t bytes, uint8_t px_exp, uint8_t qty_exp,
                      ae_book_t *book);
-int ae_market_frame(ae_market_t *market, const uint8_t *data, uint32_t bytes, int64_t recv_ns);
 int ae_market_snapshot(ae_market_t *market, uint32_t symbol, int64_t last_id, const ae_level_t *bids,
                        uint32_t bid_count, const ae_level_t *asks, uint32_t ask_count, int64_t recv_ns);
 void ae_market_reset(ae_market_t *market, uint32_t symbol, uint32_t kind, int64_t recv_ns);

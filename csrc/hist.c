@@ -47,19 +47,6 @@ void ae_hist_add(ae_hist_block_t *block, uint32_t hop, int64_t ns)
         __atomic_store_n(&hist->max, ns, __ATOMIC_RELAXED); /* seen by ae_hist_copy */
 }
 
-/* Count the age at now_ns of each event in a batch: once for a run of records, not at all for what REST filled in. The
- * block's writer thread. */
-void ae_hist_ticks(ae_hist_block_t *block, uint32_t hop, const ae_tick_t *ticks, uint32_t count, int64_t now_ns)
-{
-    int within = 0; /* a run whose head was counted */
-    for (uint32_t i = 0; block && i < count; i++) {
-        uint32_t flags = ticks[i].flags;
-        if (!within && !(flags & AE_FLAG_FILLED))
-            ae_hist_add(block, hop, now_ns - ticks[i].recv_ns);
-        within = !(flags & AE_FLAG_END) && (within || flags & AE_FLAG_BEGIN);
-    }
-}
-
 /* A new process takes its block: all its histograms start empty (and their pages are in memory). */
 void ae_hist_begin(ae_hist_block_t *block, uint64_t pid, int64_t now_ns)
 {

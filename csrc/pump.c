@@ -284,16 +284,6 @@ static int market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int
     return 1;
 }
 
-/* One data frame's payload, published. Results as market_frame. */
-int ae_market_frame(ae_market_t *m, const uint8_t *data, uint32_t bytes, int64_t recv_ns)
-{
-    ae_market_lock(m);
-    int taken = market_frame(m, data, bytes, recv_ns);
-    ae_market_flush(m);
-    ae_market_unlock(m);
-    return taken;
-}
-
 /* Give a symbol's book a snapshot at the symbol's exponents. Results as ae_book_snapshot; AE_BAD also for a symbol
  * without book. */
 int ae_market_snapshot(ae_market_t *m, uint32_t symbol, int64_t last_id, const ae_level_t *bids, uint32_t bid_count,
@@ -350,8 +340,7 @@ ae_cell_t *ae_market_cells(ae_market_t *m) { return &m->cells[0][0]; }
 uint64_t *ae_market_counters(ae_market_t *m) { return m->counters; }
 ae_symtab_t *ae_market_symbols(ae_market_t *m) { return &m->symbols; }
 
-/* A receive buffer and one for fragments, owned by the caller: `capacity` bytes each and AE_SLACK_BYTES readable after.
- * market NULL: all is text. */
+/* A receive buffer and one for fragments, `capacity` bytes each, owned by the caller. market NULL: all is text. */
 void ae_pump_init(ae_pump_t *pump, uint8_t *data, uint8_t *joined, uint32_t capacity, ae_market_t *market)
 {
     memset(pump, 0, sizeof *pump);

@@ -101,7 +101,8 @@ static void stamp_taken(const ae_turn_t *turn)
         return;
     for (uint32_t i = 0; i < turn->count; i++) {
         const ae_tick_t *tick = turn->batch + i;
-        if (tick->recv_ns > 0 && tick->kind != AE_KIND_BOOK_STATE && !(tick->flags & AE_FLAG_FILLED))
+        int level = tick->kind == AE_KIND_DEPTH && !(tick->flags & AE_FLAG_BEGIN); /* its event was counted */
+        if (tick->recv_ns > 0 && tick->kind != AE_KIND_BOOK_STATE && !level && !(tick->flags & AE_FLAG_FILLED))
             ae_hist_add(turn->hist, AE_HOP_TAKEN, turn->now_ns - tick->recv_ns);
     }
 }

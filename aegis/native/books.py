@@ -18,6 +18,7 @@ Levels = list[tuple[int, int]]
 LAYOUT = Layout(
     abi.BOOKS_HEADER.itemsize + lib.AE_SYMBOLS_MAX * abi.BOOK_ENTRY.itemsize,
     abi.BOOKS_HEADER,
+    abi.BOOK_ENTRY,
     {
         "abi": lib.AE_ABI_VERSION,
         "header_bytes": lib.AE_BOOKS_HEADER_BYTES,

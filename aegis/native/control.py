@@ -18,13 +18,14 @@ from aegis.errors import Ours
 from aegis.messages import Halt
 from aegis.native import abi
 from aegis.native._aegis import ffi, lib
-from aegis.native.shm import Layout, Mapping, open_page
+from aegis.native.shm import Layout, open_page
 
 PROCESSES = ("feed", "brain", "orchestrator", "supervisor", "operator", "venue")
 _HEADER, _BLOCK = abi.CONTROL_HEADER.itemsize, abi.CONTROL_BLOCK.itemsize
 _LAYOUT = Layout(
     _HEADER + lib.AE_CONTROL_BLOCKS * _BLOCK,
     abi.CONTROL_HEADER,
+    abi.CONTROL_BLOCK,
     {
         "abi": lib.AE_ABI_VERSION,
         "header_bytes": _HEADER,
@@ -122,12 +123,6 @@ def _halt(word: int) -> Halt:
         return Halt.OPERATOR
 
 
-def _name_blocks(file: Mapping) -> None:
-    rows = np.frombuffer(file.map, abi.CONTROL_BLOCK, lib.AE_CONTROL_BLOCKS, _HEADER)
-    for i, name in enumerate(PROCESSES):
-        rows["name"][i] = name.encode()
-
-
 class ControlPage:
     """
     The page of one instance.
@@ -140,7 +135,7 @@ class ControlPage:
     """
 
     def __init__(self, path: str | Path, create: bool = False) -> None:
-        self._file = open_page(path, _LAYOUT, create=create, fill=_name_blocks)
+        self._file = open_page(path, _LAYOUT, PROCESSES, create=create)
         self.base = ffi.from_buffer(self._file.map)  # the page, for C; it lives as long as this object
         self._rows = np.frombuffer(self._file.map, abi.CONTROL_BLOCK, lib.AE_CONTROL_BLOCKS, _HEADER)
         self._blocks = {name: Block(self._rows[i : i + 1][0]) for i, name in enumerate(PROCESSES)}

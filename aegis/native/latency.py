@@ -18,7 +18,7 @@ import numpy as np
 from aegis.errors import AegisError
 from aegis.native import abi
 from aegis.native._aegis import ffi, lib
-from aegis.native.shm import Layout, Mapping, open_page
+from aegis.native.shm import Layout, open_page
 
 FILE = "latency"
 PROCESSES = ("feed", "brain", "orchestrator")
@@ -30,6 +30,7 @@ _EDGES = np.array([lib.ae_hist_edge(i) for i in range(lib.AE_HIST_CELLS)], np.in
 _LAYOUT = Layout(
     _BYTES,
     abi.HIST_HEADER,
+    abi.HIST_BLOCK,
     {
         "abi": lib.AE_ABI_VERSION,
         "header_bytes": _HEADER,
@@ -128,12 +129,6 @@ class LatencyBlock:
         return int(self.block.since_ns)
 
 
-def _name_blocks(file: Mapping) -> None:
-    rows = np.frombuffer(file.map, abi.HIST_BLOCK, lib.AE_HIST_BLOCKS, _HEADER)
-    for i, name in enumerate(PROCESSES):
-        rows["name"][i] = name.encode()
-
-
 class LatencyPage:
     """
     The file of one instance.
@@ -146,7 +141,7 @@ class LatencyPage:
     """
 
     def __init__(self, path: str | Path, create: bool = False) -> None:
-        self._file = open_page(path, _LAYOUT, create=create, fill=_name_blocks)
+        self._file = open_page(path, _LAYOUT, PROCESSES, create=create)
         base = ffi.cast("uint8_t *", ffi.from_buffer(self._file.map)) + _HEADER
         first = ffi.cast("ae_hist_block_t *", base)
         self._blocks = {name: LatencyBlock(first + i, self._file) for i, name in enumerate(PROCESSES)}

@@ -89,8 +89,8 @@ class Line:
 
     def __init__(self, loop: Loop, conn: Conn, market: bool) -> None:
         self._loop, self.conn = loop, conn
-        self._data = _memory(BUFFER_BYTES + lib.AE_SLACK_BYTES, populate=True)
-        self._joined = _memory(BUFFER_BYTES + lib.AE_SLACK_BYTES)
+        self._data = _memory(BUFFER_BYTES, populate=True)
+        self._joined = _memory(BUFFER_BYTES)
         self._link = ffi.new("ae_link_t *")
         context = loop.market.context if market else ffi.NULL
         lib.ae_link_init(self._link, conn.pointer, self._data[1], self._joined[1], BUFFER_BYTES, context)

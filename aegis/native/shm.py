@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,10 +76,11 @@ def boot_id() -> bytes:
 
 
 class Layout(NamedTuple):
-    """What a page of this build is: its size, the dtype of its header, and the header's fields, `magic` last."""
+    """What a page of this build is: its size, the dtypes of header and rows, the header's fields, `magic` last."""
 
     bytes: int
     header: Any
+    row: Any
     fields: dict[str, int]
 
 
@@ -101,12 +102,12 @@ def write_header(file: Mapping, layout: Layout) -> None:
         header[field] = value
 
 
-def open_page(path: str | Path, layout: Layout, *, create: bool, fill: Callable[[Mapping], None]) -> Mapping:
+def open_page(path: str | Path, layout: Layout, names: Sequence[str], *, create: bool) -> Mapping:
     """
     A page that several processes share, each with a block of its own.
 
     Args:
-        create: make it when missing. fill: writes what a fresh page holds beside its header.
+        names: whose the blocks are, in their order. create: make it when missing.
 
     Raises:
         RingRefused: missing, or of another build (field named).
@@ -115,7 +116,8 @@ def open_page(path: str | Path, layout: Layout, *, create: bool, fill: Callable[
     try:
         fcntl.flock(file._fd, fcntl.LOCK_EX)
         if create and file.bytes == layout.bytes and not int(np.frombuffer(file.map, layout.header, 1)["magic"][0]):
-            fill(file)
+            rows = np.frombuffer(file.map, layout.row, len(names), layout.header.itemsize)
+            rows["name"][:] = [name.encode() for name in names]
             write_header(file, layout)
         check_header(file, layout)
     finally:

@@ -291,7 +291,7 @@ static int blast(int seconds)
     for (int i = 0; i < CONNS; i++) {
         ae_conn_t *conn = zeroed(ae_conn_bytes());
         need(ae_conn_init(conn, fds[i], NULL, "") == 0 && ae_conn_handshake(conn) == 0, "conn");
-        ae_link_init(&links[i], conn, zeroed(CAPACITY + AE_SLACK_BYTES), zeroed(CAPACITY + AE_SLACK_BYTES), CAPACITY,
+        ae_link_init(&links[i], conn, zeroed(CAPACITY), zeroed(CAPACITY), CAPACITY,
                      market);
         need(ae_loop_add(loop, &links[i]) > 0, "add");
         ae_loop_mode(loop, &links[i], AE_LINK_RUNS, 0);
@@ -331,8 +331,8 @@ static int count(uint64_t frames)
     ae_market_t *market = make_market();
     ae_pump_t pump;
     static wire_t wire;
-    uint8_t *data = zeroed(CAPACITY + AE_SLACK_BYTES);
-    ae_pump_init(&pump, data, zeroed(CAPACITY + AE_SLACK_BYTES), CAPACITY, market);
+    uint8_t *data = zeroed(CAPACITY);
+    ae_pump_init(&pump, data, zeroed(CAPACITY), CAPACITY, market);
     wire_init(&wire, 0);
     while (frames) {
         uint32_t have = 0;

@@ -167,8 +167,8 @@ static void begin(uint64_t half_bytes, uint32_t wait)
         sides[i].held = zeroed(frames_each * 300);
         sides[i].conn = zeroed(ae_conn_bytes());
         NEED(ae_conn_init(sides[i].conn, pair[1], NULL, "") == 0 && ae_conn_handshake(sides[i].conn) == 0);
-        ae_link_init(&sides[i].link, sides[i].conn, zeroed(CAPACITY + AE_SLACK_BYTES),
-                     zeroed(CAPACITY + AE_SLACK_BYTES), CAPACITY, market);
+        ae_link_init(&sides[i].link, sides[i].conn, zeroed(CAPACITY),
+                     zeroed(CAPACITY), CAPACITY, market);
         NEED(ae_loop_add(loop, &sides[i].link) > 0);
     }
     NEED(ae_loop_start(loop, wait, -1) == 0);

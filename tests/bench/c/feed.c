@@ -187,7 +187,7 @@ static void make_feed(feed_t *feed, const int *fds)
     for (int i = 0; i < CONNS; i++) {
         ae_conn_t *conn = zeroed(ae_conn_bytes());
         need(ae_conn_init(conn, fds[i], NULL, "") == 0 && ae_conn_handshake(conn) == 0, "conn");
-        ae_link_init(&feed->links[i], conn, zeroed(CAPACITY + AE_SLACK_BYTES), zeroed(CAPACITY + AE_SLACK_BYTES),
+        ae_link_init(&feed->links[i], conn, zeroed(CAPACITY), zeroed(CAPACITY),
                      CAPACITY, feed->market);
         need(ae_loop_add(feed->loop, &feed->links[i]) > 0, "add");
         ae_loop_mode(feed->loop, &feed->links[i], AE_LINK_RUNS, 0);
@@ -293,7 +293,7 @@ static int huge(int rounds)
     make_market(&feed, 0);
     need(ae_market_append(feed.market, (const uint8_t *)"COIN00USDT", 10, 2, 3, zeroed(sizeof(ae_book_t))) == 0, "book");
     wire_symbols(feed.market, WIRE_SYMBOLS);
-    ae_pump_init(&pump, zeroed(CAPACITY + AE_SLACK_BYTES), zeroed(CAPACITY + AE_SLACK_BYTES), CAPACITY, feed.market);
+    ae_pump_init(&pump, zeroed(CAPACITY), zeroed(CAPACITY), CAPACITY, feed.market);
     wire_init(&wire, 0);
     pin(1);
     for (int round = 0; round < rounds; round++) {

@@ -60,8 +60,7 @@ class Pump:
 
     def __init__(self, market: Market, capacity: int = 1 << 20) -> None:
         self._market = market  # outlives the pump
-        size = capacity + lib.AE_SLACK_BYTES
-        self._data, self._joined = mmap.mmap(-1, size), mmap.mmap(-1, size)
+        self._data, self._joined = mmap.mmap(-1, capacity), mmap.mmap(-1, capacity)
         self._view = memoryview(self._data)
         self._pump = ffi.new("ae_pump_t *")
         self._keep = (ffi.from_buffer(self._data), ffi.from_buffer(self._joined))
