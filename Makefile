@@ -1,7 +1,7 @@
 # Few targets; each says in one line what it is for (make help).
 PYTHON ?= python3
 SEEDS ?= 20
-RUNS ?= 5000000
+RUNS ?= 10000000
 ACTIONS ?= 1000000
 WHAT ?= path
 CONFIG ?=
@@ -32,8 +32,8 @@ run: setup ## trade on the paper venue until Ctrl-C
 test: setup ## every test, C and sanitizers included; counts what was skipped
 	$(PY) -m pytest
 
-fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=5000000
-	$(MAKE) -C tests/c fuzz RUNS=5000000
+fuzz: ## mutated inputs through frames, tick and books under sanitizers; RUNS=10000000
+	$(MAKE) -C tests/c fuzz RUNS=$(RUNS)
 
 bench: setup ## the hot path against bare C and its rivals, as ratios; WHAT=venue: the venue against bare loops
 	$(PY) tests/bench/$(if $(filter venue,$(WHAT)),bench_venue.py,table.py)
